@@ -1,9 +1,9 @@
-"""Reads .npz and .npy bytes that strangers wrote: no code runs, and memory is known before anything is unpacked.
+"""Reads .npz and .npy bytes that strangers wrote: no code runs, and memory is bounded before anything is unpacked.
 
 ``np.load(allow_pickle=False)`` runs no code, but it believes a file's own sizes: a few kilobytes may unpack to
-gigabytes, a forged index may list a million members, and damage surfaces as a dozen kinds of exception. This reader
-takes what numpy writes for plain arrays (members stored or deflated, one array each) and checks every size a file
-declares against `MAX_UNPACKED_BYTES` before it allocates. Every refusal is a `VoiceFormatError`.
+gigabytes, a forged index may list a million members, and damage surfaces as a dozen kinds of exception. This
+reader takes what numpy writes for plain arrays (members stored or deflated, one array each) and checks every size
+that a file declares against `MAX_UNPACKED_BYTES` before it allocates. Every refusal is a `VoiceFormatError`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,14 +28,14 @@ Array = NDArray[Any]
 MAX_FILE_BYTES = 8 * 2**20  # of the packed file
 MAX_UNPACKED_BYTES = 8 * 2**20  # of all members of one file together, headers included
 MAX_MEMBERS = 64
-MAX_MEMBER_NAME_BYTES = 255
+MAX_KEY_BYTES = 200
 MAX_NPY_HEADER_BYTES = 4_096
 MAX_DIMENSIONS = 8
 
 _NPY_MAGIC = b"\x93NUMPY"
 _LOCAL_MAGIC, _INDEX_MAGIC, _END_MAGIC = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
 _LOCAL = struct.Struct("<4s22xHH")  # magic, name length, extra length
-_INDEX = struct.Struct("<4s4xHH4xLLLHHH8xL")  # flags, method, crc, packed, unpacked, name, extra, comment, offset
+_INDEX = struct.Struct("<4s4xHH4xLLLHHH8xL")  # flags, method, crc, sizes packed and not, 3 lengths, offset
 _END = struct.Struct("<4s4xHHLLH")  # entries on this disk, entries, index size, index offset, comment length
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _NAME_IS_UTF8 = 0x800
@@ -72,7 +72,7 @@ def read_npz(data: bytes, source: str) -> dict[str, Array]:
         Array by key, in the file's order, each with the dtype and shape it was saved with.
 
     Raises:
-        VoiceFormatError: When the bytes are no .npz file, are damaged, encrypted, or ask for more memory than allowed.
+        VoiceFormatError: When the bytes are no .npz file, damaged, encrypted, or ask for too much memory.
     """
     if len(data) > MAX_FILE_BYTES:
         raise VoiceFormatError(
@@ -88,7 +88,7 @@ def read_npz(data: bytes, source: str) -> dict[str, Array]:
     wanted = sum(member.unpacked for member in members)
     if wanted > MAX_UNPACKED_BYTES:
         raise VoiceFormatError(
-            f"{source}: its members unpack to {wanted:,} bytes, more than the {MAX_UNPACKED_BYTES:,} allowed; "
+            f"{source}: its members unpack to {wanted:,} bytes, at most {MAX_UNPACKED_BYTES:,} are allowed; "
             "no voice is that large, do not trust the file"
         )
     return {member.key: read_npy(_unpack(data, member, source), f"{source}: {member.key}") for member in members}
@@ -105,7 +105,7 @@ def read_npy(data: bytes, source: str) -> Array:
         A new array, writable, with the dtype and shape it was saved with.
 
     Raises:
-        VoiceFormatError: When the bytes are no .npy array of a plain dtype, or their header does not tell the truth.
+        VoiceFormatError: When the bytes are no .npy array of a plain dtype, or their header lies.
     """
     if data[: len(_NPY_MAGIC)] != _NPY_MAGIC or len(data) < 12:
         raise VoiceFormatError(f"{source}: expected a .npy array, found bytes that begin with {data[:8]!r}")
@@ -117,31 +117,34 @@ def read_npy(data: bytes, source: str) -> Array:
     start = 8 + length_at.size
     if header_length > MAX_NPY_HEADER_BYTES or start + header_length > len(data):
         raise VoiceFormatError(
-            f"{source}: the .npy header claims {header_length:,} bytes, expected at most {MAX_NPY_HEADER_BYTES:,} "
-            f"and no more than the {len(data) - start:,} that follow; the file is damaged"
+            f"{source}: the .npy header claims {header_length:,} bytes, expected at most "
+            f"{MAX_NPY_HEADER_BYTES:,} and no more than the {len(data) - start:,} that follow; the file is damaged"
         )
     header = data[start : start + header_length].decode("latin-1")
     found = _NPY_HEADER.fullmatch(header)
     if found is None:
         raise VoiceFormatError(
-            f"{source}: expected a plain array of numbers or text, found the .npy header {header.strip()[:120]!r}"
+            f"{source}: expected a plain array of numbers or text, found the .npy header "
+            f"{header.strip()[:120]!r}; save it with numpy.savez"
         )
     dtype = _plain_dtype(found["descr"], source)
     shape = tuple(int(size.rstrip("L")) for size in found["shape"].replace(" ", "").split(",") if size)
     if len(shape) > MAX_DIMENSIONS:
-        raise VoiceFormatError(f"{source}: the array has {len(shape)} dimensions, at most {MAX_DIMENSIONS} are read")
+        raise VoiceFormatError(
+            f"{source}: the array has {len(shape)} dimensions, at most {MAX_DIMENSIONS} are read; tokens have two"
+        )
     count = math.prod(shape)
     held = len(data) - start - header_length
-    if count > MAX_UNPACKED_BYTES or count * dtype.itemsize != held:
+    if count * dtype.itemsize != held:
         raise VoiceFormatError(
             f"{source}: the .npy header promises shape {shape} of {found['descr']}, that is "
             f"{count * dtype.itemsize:,} bytes, but {held:,} follow; the file is damaged or lies"
         )
-    order = "F" if found["fortran"] == "True" else "C"
+    order: Literal["F", "C"] = "F" if found["fortran"] == "True" else "C"
     if held == 0:
         return np.zeros(shape, dtype)
-    flat = np.frombuffer(data, dtype, offset=start + header_length)
-    return np.array(flat.reshape(shape, order=order), order="C")  # type: ignore[call-overload, no-any-return]
+    flat: Array = np.frombuffer(data, dtype, offset=start + header_length)
+    return np.array(flat.reshape(shape, order=order), order="C")
 
 
 def npz_bytes(arrays: Mapping[str, Array]) -> bytes:
@@ -149,10 +152,20 @@ def npz_bytes(arrays: Mapping[str, Array]) -> bytes:
 
     Args:
         arrays: Array by key; the order is kept.
+
+    Raises:
+        VoiceFormatError: When `read_npz` would refuse the result.
     """
+    unpacked = sum(array.nbytes + MAX_NPY_HEADER_BYTES for array in arrays.values())
+    if len(arrays) > MAX_MEMBERS or unpacked > MAX_UNPACKED_BYTES:
+        raise VoiceFormatError(
+            f"{len(arrays)} arrays of {unpacked:,} bytes are to be stored, expected at most {MAX_MEMBERS} arrays and "
+            f"{MAX_UNPACKED_BYTES:,} bytes, since no more are read back; leave out what is no part of the voice"
+        )
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for key, array in arrays.items():
+            require_storable(key, array, "voice")
             member = zipfile.ZipInfo(f"{key}.npy")  # dated 1980, so that the time of saving leaves no trace
             member.compress_type = zipfile.ZIP_DEFLATED
             member.create_system = 3  # the same on every system
@@ -162,8 +175,30 @@ def npz_bytes(arrays: Mapping[str, Array]) -> bytes:
     return packed.getvalue()
 
 
+def require_storable(key: str, array: Array, source: str) -> None:
+    """Checks that `read_npz` will read back what is stored under this key.
+
+    Raises:
+        VoiceFormatError: When the key or the dtype is not of the plain kinds.
+    """
+    if not _fits(key):
+        raise VoiceFormatError(
+            f"{source}: an array cannot be stored under the key {key[:60]!r}, expected printable text of at most "
+            f"{MAX_KEY_BYTES} bytes; choose another key"
+        )
+    if array.dtype.kind not in _PLAIN_KINDS or array.ndim > MAX_DIMENSIONS or array.dtype.itemsize == 0:
+        raise VoiceFormatError(
+            f"{source}: {key} has dtype {array.dtype} and {array.ndim} axes, expected numbers or text and at most "
+            f"{MAX_DIMENSIONS} axes, since no others are read back; convert it"
+        )
+
+
+def _fits(key: str) -> bool:
+    return key.isprintable() and len(key.encode("utf-8")) <= MAX_KEY_BYTES
+
+
 def _index(data: bytes, source: str) -> Iterator[_Member]:
-    """Walks the zip's index, which is small and at a place the end record names, without unpacking anything."""
+    """Walks the zip's index, whose place the end record names, without unpacking anything."""
     end = data.rfind(_END_MAGIC)
     if end < 0 or end + _END.size > len(data):
         raise VoiceFormatError(f"{source}: the .npz file has no index at its end; it is cut short, fetch it again")
@@ -174,42 +209,52 @@ def _index(data: bytes, source: str) -> Iterator[_Member]:
         )
     if entries > MAX_MEMBERS:
         raise VoiceFormatError(
-            f"{source}: the .npz file lists {entries:,} members, at most {MAX_MEMBERS} are read; a voice has three"
+            f"{source}: the .npz file lists {entries:,} members, at most {MAX_MEMBERS} are read; "
+            "a voice has three, do not trust the file"
         )
     seen: set[str] = set()
     for _ in range(entries):
         if at + _INDEX.size > end:
             raise VoiceFormatError(f"{source}: the .npz file's index is cut short; fetch it again")
-        magic, flags, method, crc, packed, unpacked, n_name, n_extra, n_comment, offset = _INDEX.unpack_from(data, at)
+        magic, flags, method, crc, packed, unpacked, *lengths, offset = _INDEX.unpack_from(data, at)
         name_at = at + _INDEX.size
-        at = name_at + n_name + n_extra + n_comment
-        if magic != _INDEX_MAGIC or at > end or n_name > MAX_MEMBER_NAME_BYTES:
+        name = data[name_at : name_at + lengths[0]]
+        at = name_at + sum(lengths)  # of name, extra field and comment
+        if magic != _INDEX_MAGIC or at > end:
             raise VoiceFormatError(f"{source}: the .npz file's index is damaged; fetch it again")
-        name = data[name_at : name_at + n_name]
-        key = name.decode("utf-8" if flags & _NAME_IS_UTF8 else "cp437", "replace")
-        if not key.endswith(".npy"):
-            raise VoiceFormatError(f"{source}: member {key!r} is no array; expected names that end in .npy")
-        key = key.removesuffix(".npy")
+        file_name = name.decode("utf-8" if flags & _NAME_IS_UTF8 else "cp437", "replace")
+        key = file_name.removesuffix(".npy")
+        if key == file_name or not _fits(key):
+            raise VoiceFormatError(
+                f"{source}: member {file_name[:60]!r} is no array, expected short names that end in .npy; "
+                "save voices with VoiceHistory.save or numpy.savez"
+            )
         if key in seen:
-            raise VoiceFormatError(f"{source}: key {key!r} is there twice, and either could be meant; save it anew")
+            raise VoiceFormatError(
+                f"{source}: the key {key} is there twice and either could be meant; save the voice anew"
+            )
         seen.add(key)
         if flags & _ENCRYPTED:
-            raise VoiceFormatError(f"{source}: {key}: the member is encrypted; save the voice without a password")
+            raise VoiceFormatError(
+                f"{source}: {key}: the member is encrypted, expected it readable; save the voice without a password"
+            )
         if method not in (_STORED, _DEFLATED):
             raise VoiceFormatError(
-                f"{source}: {key}: compression method {method} is not read, expected 0 (stored) or 8 (deflate); "
-                "save it with numpy.savez_compressed"
+                f"{source}: {key}: compression method {method} is not read, expected 0 (stored) or "
+                "8 (deflate); save it with numpy.savez_compressed"
             )
         yield _Member(key, method == _DEFLATED, crc, packed, unpacked, offset)
     if at != end:
-        raise VoiceFormatError(f"{source}: the .npz file's index holds more than the {entries} members it counts")
+        raise VoiceFormatError(
+            f"{source}: the .npz file's index holds more than the {entries} members it counts; fetch it again"
+        )
 
 
 def _unpack(data: bytes, member: _Member, source: str) -> bytes:
     """One member's bytes; never more of them than it declared."""
     damaged = VoiceFormatError(
-        f"{source}: {member.key}: the packed bytes do not unpack to the {member.unpacked:,} bytes the index declares; "
-        "the file is damaged, fetch it again"
+        f"{source}: {member.key}: the member does not unpack to the {member.unpacked:,} bytes and the checksum "
+        "that the index declares; the file is damaged, fetch it again"
     )
     if member.offset + _LOCAL.size > len(data):
         raise damaged
@@ -232,13 +277,14 @@ def _unpack(data: bytes, member: _Member, source: str) -> bytes:
 
 
 def _plain_dtype(descr: str, source: str) -> np.dtype[Any]:
-    try:
-        dtype = np.dtype(descr)
-    except (TypeError, ValueError, OverflowError):
-        dtype = None
-    if dtype is None or dtype.kind not in _PLAIN_KINDS or dtype.hasobject:
-        raise VoiceFormatError(
-            f"{source}: dtype {descr!r} is refused, only numbers and text are read; "
-            "arrays of Python objects may run code when they are unpickled"
-        )
-    return dtype
+    if descr.lstrip("<>|=")[0] in _PLAIN_KINDS:
+        try:
+            dtype = np.dtype(descr)
+            if dtype.itemsize > 0:  # else a header alone could ask for any number of elements
+                return dtype
+        except (TypeError, ValueError, OverflowError):
+            pass
+    raise VoiceFormatError(
+        f"{source}: dtype {descr!r} is refused, expected numbers or text; arrays of Python objects may run code "
+        "when they are read, so save it with an integer dtype"
+    )
