@@ -1,15 +1,15 @@
 """Every size, offset, pad and rate of a Bark checkpoint, read from its own files and checked once.
 
-The field names are those of transformers' Bark configuration, so that a value can be found in ``config.json`` or
-``generation_config.json`` by its name. Defaults are Suno's published numbers (suno-ai/bark ``bark/generation.py``),
-which legacy ``.pt`` checkpoints imply without storing them.
+The field names are those of transformers' Bark configuration, so that a value can be found in ``config.json``
+or ``generation_config.json`` by its name. Defaults are Suno's published numbers (suno-ai/bark
+``bark/generation.py``), which legacy ``.pt`` checkpoints imply without storing them.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -35,16 +35,11 @@ class GPTConfig:
     n_codes_given: int = 0  # fine model only: codebooks that are never predicted
 
     def parameter_count(self) -> int:
-        """Parameters that are kept in memory (tied heads once, biases left out)."""
-        tables = max(1, self.n_codes_total)
-        heads = self.n_codes_total - self.n_codes_given
-        per_layer = 12 * self.hidden_size**2
-        tied = self.n_codes_total > 0
-        head_rows = 0 if tied else self.output_vocab_size
-        if tied and heads > tables - 1:
-            head_rows = (heads - (tables - 1)) * self.output_vocab_size
-        rows = tables * self.input_vocab_size + head_rows + self.block_size
-        return self.num_layers * per_layer + rows * self.hidden_size
+        """Parameters that the engine holds; heads count apart from tables, also where they are tied."""
+        tables = self.n_codes_total or 1
+        heads = self.n_codes_total - self.n_codes_given or 1
+        rows = tables * self.input_vocab_size + heads * self.output_vocab_size + self.block_size
+        return self.num_layers * 12 * self.hidden_size**2 + rows * self.hidden_size
 
 
 @dataclass(frozen=True)
@@ -119,10 +114,17 @@ class BarkConfig:
     sample_rate: int = 24_000
 
     def __post_init__(self) -> None:
-        for problem in self._problems():
+        for gpt in (self.semantic_gpt, self.coarse_gpt, self.fine_gpt):
+            if (
+                min(gpt.num_layers, gpt.num_heads, gpt.hidden_size, gpt.block_size) < 1
+                or gpt.hidden_size % gpt.num_heads
+            ):
+                raise CheckpointError(f"a stage's shape is impossible: {gpt}; check config.json")
+        problems = self._problems()
+        if problems:
             raise CheckpointError(
-                f"the checkpoint's configuration does not fit together: {problem}; "
-                "check config.json and generation_config.json against the checkpoint they were published with"
+                f"the checkpoint's configuration does not fit together: {'; '.join(problems)}. "
+                "Check config.json and generation_config.json against the checkpoint they were published with"
             )
 
     @property
@@ -149,65 +151,58 @@ class BarkConfig:
         return math.floor(self.coarse.max_coarse_history / self.space.flat_coarse_per_semantic)
 
     def _problems(self) -> list[str]:
-        semantic, coarse, fine = self.semantic, self.coarse, self.fine
-        acoustic_end = semantic.semantic_vocab_size + coarse.n_coarse_codebooks * self.codebook_size
-        coarse_room = coarse.max_coarse_input_length + 1 + coarse.max_coarse_history + coarse.sliding_window_len - 1
-        checks = (
-            (
-                self.semantic_gpt.block_size > semantic.max_input_semantic_length,
-                f"block_size of the semantic model is {self.semantic_gpt.block_size}, which leaves no position "
-                f"after max_input_semantic_length {semantic.max_input_semantic_length}",
-            ),
-            (
-                0 <= semantic.history_start < semantic.max_input_semantic_length,
-                f"history_start {semantic.history_start} lies outside the "
-                f"{semantic.max_input_semantic_length} text slots",
-            ),
-            (
-                max(semantic.semantic_infer_token, semantic.text_pad_token, semantic.semantic_pad_token)
-                < self.semantic_gpt.input_vocab_size,
-                "a special token of stage 1 is not among the semantic model's "
-                f"{self.semantic_gpt.input_vocab_size} input ids",
-            ),
-            (
-                max(semantic.semantic_vocab_size - 1, semantic.eos_token_id) < self.semantic_gpt.output_vocab_size,
-                f"semantic_vocab_size {semantic.semantic_vocab_size} or eos {semantic.eos_token_id} is not among the "
-                f"semantic model's {self.semantic_gpt.output_vocab_size} output ids",
-            ),
-            (
-                max(acoustic_end - 1, coarse.coarse_semantic_pad_token, coarse.coarse_infer_token)
-                < self.coarse_gpt.input_vocab_size
-                and acoustic_end <= self.coarse_gpt.output_vocab_size,
-                f"stage 2 needs ids up to {acoustic_end - 1} and its special tokens, the coarse model has "
-                f"{self.coarse_gpt.input_vocab_size} in and {self.coarse_gpt.output_vocab_size} out",
-            ),
-            (
-                coarse_room <= self.coarse_gpt.block_size,
-                f"a coarse window may need {coarse_room} positions, block_size is {self.coarse_gpt.block_size}",
-            ),
-            (
-                self.codebook_size < self.fine_gpt.input_vocab_size
-                and self.codebook_size <= self.fine_gpt.output_vocab_size,
+        return [*self._semantic_problems(), *self._coarse_problems(), *self._fine_problems()]
+
+    def _semantic_problems(self) -> Iterator[str]:
+        gpt, stage = self.semantic_gpt, self.semantic
+        slots = stage.max_input_semantic_length
+        if gpt.block_size <= slots:
+            yield f"the semantic model's block_size {gpt.block_size} leaves no position after {slots} text slots"
+        if not 0 <= stage.history_start < slots:
+            yield f"history_start {stage.history_start} lies outside the {slots} text slots"
+        special = max(stage.semantic_infer_token, stage.text_pad_token, stage.semantic_pad_token)
+        if special >= gpt.input_vocab_size:
+            yield f"stage 1 needs input id {special}, the semantic model has {gpt.input_vocab_size}"
+        emitted = max(stage.semantic_vocab_size - 1, stage.eos_token_id)
+        if emitted >= gpt.output_vocab_size:
+            yield f"stage 1 emits ids up to {emitted}, the semantic model has {gpt.output_vocab_size}"
+        if stage.eos_token_id < stage.semantic_vocab_size:
+            yield f"eos_token_id {stage.eos_token_id} is also a semantic token (ids below {stage.semantic_vocab_size})"
+
+    def _coarse_problems(self) -> Iterator[str]:
+        gpt, stage = self.coarse_gpt, self.coarse
+        end = self.semantic.semantic_vocab_size + stage.n_coarse_codebooks * self.codebook_size
+        special = max(end - 1, stage.coarse_semantic_pad_token, stage.coarse_infer_token)
+        if special >= gpt.input_vocab_size or end > gpt.output_vocab_size:
+            yield (
+                f"stage 2 needs ids up to {special} in and {end - 1} out, the coarse model has "
+                f"{gpt.input_vocab_size} in and {gpt.output_vocab_size} out"
+            )
+        needed = self.coarse_positions(stage.max_coarse_history, stage.sliding_window_len)
+        if needed > gpt.block_size:
+            yield f"a coarse window may need {needed} positions, the coarse model's block_size is {gpt.block_size}"
+
+    def _fine_problems(self) -> Iterator[str]:
+        gpt, stage = self.fine_gpt, self.fine
+        if self.codebook_size >= gpt.input_vocab_size or self.codebook_size > gpt.output_vocab_size:
+            yield (
                 f"codebook_size {self.codebook_size} and its pad do not fit the fine model's "
-                f"{self.fine_gpt.input_vocab_size} in and {self.fine_gpt.output_vocab_size} out ids",
-            ),
-            (
-                fine.n_fine_codebooks <= self.fine_gpt.n_codes_total
-                and coarse.n_coarse_codebooks >= self.fine_gpt.n_codes_given,
-                f"n_fine_codebooks {fine.n_fine_codebooks} and n_coarse_codebooks {coarse.n_coarse_codebooks} do not "
-                f"fit the fine model's {self.fine_gpt.n_codes_total} tables, {self.fine_gpt.n_codes_given} given",
-            ),
-            (
-                fine.max_fine_history_length < fine.max_fine_input_length <= self.fine_gpt.block_size,
-                f"fine window {fine.max_fine_input_length} (history {fine.max_fine_history_length}) does not fit "
-                f"block_size {self.fine_gpt.block_size}",
-            ),
-            (
-                all(g.hidden_size % g.num_heads == 0 for g in (self.semantic_gpt, self.coarse_gpt, self.fine_gpt)),
-                "hidden_size is not a multiple of num_heads",
-            ),
-        )
-        return [message for holds, message in checks if not holds]
+                f"{gpt.input_vocab_size} ids in and {gpt.output_vocab_size} out"
+            )
+        if stage.n_fine_codebooks > gpt.n_codes_total or self.coarse.n_coarse_codebooks < gpt.n_codes_given:
+            yield (
+                f"{self.coarse.n_coarse_codebooks} coarse and {stage.n_fine_codebooks} fine codebooks do not fit the "
+                f"fine model's {gpt.n_codes_total} tables, {gpt.n_codes_given} of them given"
+            )
+        if not 0 < stage.max_fine_history_length < stage.max_fine_input_length <= gpt.block_size:
+            yield (
+                f"a fine window of {stage.max_fine_input_length} frames with {stage.max_fine_history_length} of "
+                f"history does not fit the fine model's block_size {gpt.block_size}"
+            )
+
+    def coarse_positions(self, max_history: int, window: int) -> int:
+        """Most positions that a window of stage 2 takes; its last token is never read."""
+        return self.coarse.max_coarse_input_length + 1 + max_history + window - 1
 
     @classmethod
     def from_transformers(cls, config: JsonObject, generation_config: JsonObject) -> BarkConfig:
@@ -265,7 +260,9 @@ def _known_fields(kind: type[_Config], values: JsonObject, where: str) -> _Confi
             continue
         wanted = {"int": int, "float": float, "bool": bool}[str(spec.type)]
         if isinstance(value, bool) != (wanted is bool) or not isinstance(value, int | float):
-            raise CheckpointError(f"{where}.{spec.name} is {value!r}, expected {spec.type}; the file may be damaged")
+            raise CheckpointError(
+                f"{where}.{spec.name} is {value!r}, expected {spec.type}; the file may be damaged"
+            )
         taken[spec.name] = wanted(value)
     missing = [
         spec.name
@@ -273,5 +270,7 @@ def _known_fields(kind: type[_Config], values: JsonObject, where: str) -> _Confi
         if spec.name not in taken and spec.default is dataclasses.MISSING
     ]
     if missing:
-        raise CheckpointError(f"{where} lacks {', '.join(missing)}; expected the fields of a transformers BarkModel")
+        raise CheckpointError(
+            f"{where} lacks {', '.join(missing)}; expected the fields of a transformers BarkModel"
+        )
     return kind(**taken)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -43,7 +43,9 @@ class RenderSettings:
     semantic_allow_early_stop: bool = True  # False: Confused Travolta Mode, never stops before the limit
     semantic_max_gen_duration_s: float | None = None
     semantic_max_tokens: int | None = None
-    semantic_history_oversize_limit: int | None = None  # use only the last N semantic tokens of the voice in stage 1
+    semantic_history_oversize_limit: int | None = (
+        None  # use only the last N semantic tokens of the voice in stage 1
+    )
 
     coarse_temp: float = 0.7
     coarse_top_k: int | None = None
@@ -58,18 +60,29 @@ class RenderSettings:
         for name in ("semantic_temp", "coarse_temp", "fine_temp"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < float("inf"):
-                raise BarkError(f"{name} is {value}, expected a finite number of at least 0; 0 takes the likeliest token")
-        for name in ("semantic_top_k", "coarse_top_k", "semantic_max_tokens", "semantic_history_oversize_limit"):
+                raise BarkError(
+                    f"{name} is {value}, expected a finite number of at least 0; 0 takes the likeliest token"
+                )
+        for name in (
+            "semantic_top_k",
+            "coarse_top_k",
+            "semantic_max_tokens",
+            "semantic_history_oversize_limit",
+        ):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise BarkError(f"{name} is {value}, expected at least 1, or None to switch it off")
         for name in ("semantic_top_p", "coarse_top_p", "semantic_min_eos_p"):
             value = getattr(self, name)
             if value is not None and not 0 < value <= 1:
-                raise BarkError(f"{name} is {value}, expected a probability in (0, 1], or None to switch it off")
+                raise BarkError(
+                    f"{name} is {value}, expected a probability in (0, 1], or None to switch it off"
+                )
         limit = self.semantic_max_gen_duration_s
         if limit is not None and not 0 < limit < float("inf"):
-            raise BarkError(f"semantic_max_gen_duration_s is {limit}, expected seconds above 0, or None for no limit")
+            raise BarkError(
+                f"semantic_max_gen_duration_s is {limit}, expected seconds above 0, or None for no limit"
+            )
         if self.coarse_history_time_alignment_hack > 0:
             raise BarkError(
                 f"coarse_history_time_alignment_hack is {self.coarse_history_time_alignment_hack}, expected 0 or a "
@@ -116,7 +129,9 @@ class RenderRequest:
                 f"a request needs exactly one of text, text_ids and semantic, got {', '.join(given) or 'none'}"
             )
         if self.coarse is not None and self.semantic is None:
-            raise BarkError("a request with coarse tokens needs the semantic tokens they belong to; pass semantic too")
+            raise BarkError(
+                "a request with coarse tokens needs the semantic tokens they belong to; pass semantic too"
+            )
         for stage in ("semantic", "coarse", "fine"):
             seed = self.stage_seed(stage)
             if not 0 <= seed < 2**64:
@@ -211,3 +226,7 @@ class RenderProgress:
     stage: Stage
     done: int
     total: int
+
+
+Watch = Callable[[int], bool]
+"""What a stage calls with the tokens made since its last call; True asks it to stop."""

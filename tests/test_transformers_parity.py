@@ -1,0 +1,119 @@
+"""Greedy tokens equal transformers' BarkModel on equal weights, stage by stage, for several shapes.
+
+transformers differs from Suno in documented ways; here they are switched off: greedy stages, no min_eos_p, and
+the coarse head rows beyond the acoustic ids are zero.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from bark_builders import (
+    BARK_SMALL,
+    OTHER_TINY,
+    SUNO_TINY,
+    TINY,
+    BarkShape,
+    build_model,
+    generation_config,
+    oracle_generation_configs,
+    write_hf_directory,
+)
+
+from bark_infinity import BarkEngine, RenderRequest, RenderSettings, VoiceHistory
+
+GREEDY = RenderSettings(semantic_temp=0, coarse_temp=0, fine_temp=0, semantic_min_eos_p=None)
+SHAPES = {"tiny": TINY, "other tiny": OTHER_TINY, "Suno's ids, tiny": SUNO_TINY}
+
+
+class Oracle:
+    """transformers' three stages, run one by one, greedily."""
+
+    def __init__(self, shape: BarkShape) -> None:
+        self.shape = shape
+        self.model = build_model(shape)
+        self.generation = generation_config(shape)
+        self.configs = oracle_generation_configs(self.generation)
+
+    @staticmethod
+    def history(voice: VoiceHistory | None):
+        if voice is None:
+            return None
+        parts = {"semantic_prompt": voice.semantic, "coarse_prompt": voice.coarse, "fine_prompt": voice.fine}
+        return {key: torch.from_numpy(value.copy()) for key, value in parts.items()}
+
+    def semantic(self, text_ids, voice, n_tokens):
+        slots = self.generation["semantic_config"]["max_input_semantic_length"]
+        ids = torch.zeros((1, slots), dtype=torch.int64)
+        ids[0, : len(text_ids)] = torch.tensor(text_ids)
+        mask = (torch.arange(slots) < len(text_ids)).long()[None]
+        out = self.model.semantic.generate(
+            ids, semantic_generation_config=self.configs["semantic"], history_prompt=self.history(voice),
+            attention_mask=mask, do_sample=False, max_new_tokens=n_tokens, min_eos_p=None,
+        )[0]  # fmt: skip
+        return out[out != self.generation["semantic_config"]["eos_token_id"]].numpy()
+
+    def coarse(self, semantic, voice):
+        out = self.model.coarse_acoustics.generate(
+            torch.from_numpy(semantic.copy())[None], semantic_generation_config=self.configs["semantic"],
+            coarse_generation_config=self.configs["coarse"], history_prompt=self.history(voice),
+            codebook_size=self.generation["codebook_size"], do_sample=False,
+        )[0]  # fmt: skip
+        semantic_vocab = self.generation["semantic_config"]["semantic_vocab_size"]
+        n_codebooks = self.generation["coarse_acoustics_config"]["n_coarse_codebooks"]
+        return (out - semantic_vocab).numpy() % self.generation["codebook_size"], n_codebooks, out
+
+    def fine(self, flat, voice):
+        return self.model.fine_acoustics.generate(
+            flat[None], semantic_generation_config=self.configs["semantic"],
+            coarse_generation_config=self.configs["coarse"], fine_generation_config=self.configs["fine"],
+            history_prompt=self.history(voice), codebook_size=self.generation["codebook_size"], temperature=None,
+        )[0].numpy()  # fmt: skip
+
+
+def random_voice(space, n_semantic: int, seed: int) -> VoiceHistory:
+    rng = np.random.default_rng(seed)
+    fine = rng.integers(0, space.codebook_size, (space.n_fine_codebooks, space.frames_for(n_semantic)))
+    semantic = rng.integers(0, space.semantic_vocab_size, n_semantic)
+    return VoiceHistory(semantic, fine[: space.n_coarse_codebooks], fine, space=space)
+
+
+@pytest.fixture(scope="module", params=SHAPES)
+def pair(request, tmp_path_factory):
+    oracle = Oracle(SHAPES[request.param])
+    directory = write_hf_directory(oracle.model, tmp_path_factory.mktemp("hf"), oracle.generation)
+    return oracle, BarkEngine.load(directory, "cpu")
+
+
+@pytest.mark.parametrize("n_history", [0, 7, 45, 400], ids=lambda n: f"history {n}")
+def test_greedy_tokens_equal_transformers_stage_by_stage(pair, n_history):
+    check_all_stages(*pair, n_history, n_semantic=40)
+
+
+def check_all_stages(oracle: Oracle, engine: BarkEngine, n_history: int, n_semantic: int) -> None:
+    voice = random_voice(engine.space, n_history, seed=3) if n_history else None
+    text_ids = [5, 2, 11, 7, 3]
+    n_semantic = min(n_semantic, engine.config.max_semantic_tokens)
+
+    settings = RenderSettings(**{**vars(GREEDY), "semantic_max_tokens": n_semantic})
+    (semantic,) = engine.text_to_semantic([RenderRequest(text_ids=text_ids, voice=voice, settings=settings)])
+    assert semantic.tolist() == oracle.semantic(text_ids, voice, n_semantic).tolist()
+
+    rng = np.random.default_rng(9)  # later stages on varied input, whatever a random stage 1 said
+    semantic = rng.integers(0, engine.space.semantic_vocab_size, n_semantic)
+    request = RenderRequest(semantic=semantic, voice=voice, settings=settings)
+    (coarse,) = engine.semantic_to_coarse([request])
+    flat, n_codebooks, oracle_coarse = oracle.coarse(semantic, voice)
+    assert np.array_equal(coarse.T.reshape(-1), flat)
+    assert len(np.unique(coarse)) > 3, "a constant sequence would prove little"
+
+    request = RenderRequest(semantic=semantic, coarse=coarse, voice=voice, settings=settings)
+    (fine,) = engine.coarse_to_fine([request])
+    assert np.array_equal(fine, oracle.fine(oracle_coarse, voice))
+
+
+def test_greedy_tokens_equal_transformers_at_the_true_bark_small_shape(tmp_path):
+    oracle = Oracle(BARK_SMALL)
+    engine = BarkEngine.load(write_hf_directory(oracle.model, tmp_path, oracle.generation), "cpu")
+    check_all_stages(oracle, engine, n_history=60, n_semantic=24)
