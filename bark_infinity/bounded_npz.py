@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import re
+import stat
 import struct
 import zipfile
 import zlib
@@ -145,6 +147,34 @@ def read_npy(data: bytes, source: str) -> Array:
         return np.zeros(shape, dtype)
     flat: Array = np.frombuffer(data, dtype, offset=start + header_length)
     return np.array(flat.reshape(shape, order=order), order="C")
+
+
+def file_bytes(path: str | os.PathLike[str]) -> bytes:
+    """A file's bytes; of one that is too large, one more than are allowed, for the readers to refuse.
+
+    Raises:
+        VoiceFormatError: When there is no such file, it is not a plain one, or it cannot be read.
+    """
+    shown = shown_path(path)
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # to open a pipe would be to wait for ever
+            raise VoiceFormatError(f"{shown}: it is no plain file, expected a voice file such as en_speaker_6.npz")
+        with open(path, "rb") as file:
+            return file.read(min(MAX_FILE_BYTES, status.st_size) + 1)
+    except FileNotFoundError:
+        raise VoiceFormatError(
+            f"{shown}: there is no such file, expected a voice (.npz); check the path, a relative one begins at the "
+            "current folder"
+        ) from None
+    except (OSError, ValueError, TypeError) as error:
+        raise VoiceFormatError(f"{shown}: the voice file could not be opened: {error}; check the path") from error
+
+
+def shown_path(path: str | os.PathLike[str]) -> str:
+    """A path as messages show it: always printable."""
+    text = str(os.fspath(path))
+    return text if text.isprintable() else ascii(text)
 
 
 def npz_bytes(arrays: Mapping[str, Array]) -> bytes:

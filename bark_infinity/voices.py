@@ -16,7 +16,6 @@ import json
 import math
 import os
 import secrets
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -341,23 +340,9 @@ def _file_bytes(source: str | os.PathLike[str] | BinaryIO | bytes) -> tuple[byte
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source[:limit]), f"voice of {len(source):,} bytes", None
     if isinstance(source, str | os.PathLike):
-        called = os.fspath(source)
-        shown = called if str(called).isprintable() else ascii(called)
-        try:
-            path = Path(called)
-            status = path.stat()
-            if not stat.S_ISREG(status.st_mode):  # to open a pipe would be to wait for ever
-                raise VoiceFormatError(f"{shown}: it is not a file, expected a voice file such as en_speaker_6.npz")
-            with path.open("rb") as file:
-                data = file.read(min(limit, status.st_size + 1))
-            return data, shown, path.stem if path.stem.isprintable() else None
-        except FileNotFoundError:
-            raise VoiceFormatError(
-                f"{shown}: there is no such file, expected a voice (.npz); check the path, a relative one begins at "
-                "the current folder"
-            ) from None
-        except (OSError, ValueError, TypeError) as error:
-            raise VoiceFormatError(f"{shown}: the voice file could not be opened: {error}; check the path") from error
+        data = bounded_npz.file_bytes(source)
+        stem = Path(source).stem
+        return data, bounded_npz.shown_path(source), stem if stem.isprintable() else None
     called = str(getattr(source, "name", "voice file"))
     try:
         data = source.read(limit)
