@@ -101,14 +101,16 @@ def locate(source: str | Path, *, offline: bool | None = None, prefer_small: boo
             )
         return _locate_directory(directory, name, name, prefer_small)
     path = Path(source)
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path.is_dir, says no to names that no file can have
         return _locate_directory(path, name, path.resolve().name, prefer_small)
-    if path.exists():
+    if os.path.exists(path):
         raise CheckpointError(
             f"{path} is a file, expected the directory that holds the checkpoint; pass {path.parent} instead"
         )
     if isinstance(source, str) and _HUB_ID.fullmatch(name):
         snapshot = _hub_snapshot(name, is_offline(offline))
+        if not is_offline(offline) and not _has_front_end(snapshot) and _cached_bert_directory() is None:
+            _download_first(name, TOKENIZER_FILES)
         return _locate_directory(snapshot, name, name, prefer_small)
     raise CheckpointError(
         f"no checkpoint '{name}': expected an existing directory, a Hugging Face id such as 'suno/bark-small', "
@@ -130,13 +132,15 @@ def load_front_end(source: str | Path, *, offline: bool | None = None) -> TextFr
         CheckpointError: When the source does not exist or its front end's files are damaged.
     """
     name = str(source)
-    if isinstance(source, str) and not Path(source).is_dir() and _HUB_ID.fullmatch(name):
+    if isinstance(source, str) and not os.path.isdir(source) and _HUB_ID.fullmatch(name):
         cached = _cached_first(name, TOKENIZER_FILES)
         if cached is None and not is_offline(offline):
             cached = _download_first(name, TOKENIZER_FILES)
         if cached is not None:
             return front_end_of(CheckpointLocation(name, name, "transformers", cached.parent))
-        return _cached_bert()
+        config = _cached_first(name, ("config.json",))
+        suno = name.startswith("suno/") or (config is not None and _reads_suno_text(config.parent))
+        return _cached_bert() if suno else None
     return front_end_of(locate(source, offline=offline))
 
 
@@ -149,7 +153,7 @@ def front_end_of(location: CheckpointLocation) -> TextFrontEnd | None:
     directory = location.directory
     assert directory is not None
     choice = directory / "text_front_end.json"
-    if choice.exists():
+    if os.path.lexists(choice):
         kind = read_json(choice).get("type")
         if kind != "phones":
             raise CheckpointError(f"{choice} asks for a text front end {kind!r}, expected 'phones'; update the program")
@@ -305,14 +309,26 @@ def _reads_suno_text(directory: Path) -> bool:
 
 
 def _cached_bert() -> TextFrontEnd | None:
-    """Suno's tokenizer from the Hugging Face cache, under any of the names it is published by."""
+    """Suno's tokenizer, when the Hugging Face cache holds it."""
+    directory = _cached_bert_directory()
+    if directory is None:
+        return None
+    from bark_infinity.bert_front_end import BertFrontEnd
+
+    return BertFrontEnd.load(directory)
+
+
+def _cached_bert_directory() -> Path | None:
+    """Cached folder with the files of Suno's tokenizer, under any of the names it is published by."""
     for repo in (*_BERT_REPOS, "suno/bark", "suno/bark-small"):
         cached = _cached_first(repo, TOKENIZER_FILES)
         if cached is not None:
-            from bark_infinity.bert_front_end import BertFrontEnd
-
-            return BertFrontEnd.load(cached.parent)
+            return cached.parent
     return None
+
+
+def _has_front_end(directory: Path) -> bool:
+    return any(_is_file(directory / name) for name in ("text_front_end.json", *TOKENIZER_FILES))
 
 
 def _cached_first(repo: str, names: Iterable[str]) -> Path | None:

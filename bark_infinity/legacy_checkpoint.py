@@ -20,6 +20,7 @@ import torch
 from bark_infinity.bark_config import BarkConfig, GPTConfig
 from bark_infinity.checkpoint_sources import require_file
 from bark_infinity.error_handling import CheckpointError
+from bark_infinity.state_shapes import State, check_sizes
 
 KNOWN_MD5 = {  # once pinned by suno-ai/bark; the files may have been replaced since
     "text.pt": "b3e42bcbab23b688355cd44128c4cdd3",
@@ -109,13 +110,13 @@ def read_legacy_shape(path: Path, stage: str) -> GPTConfig:
     return _shape(_sections(path)[0], path, stage)
 
 
-def read_legacy_tensors(path: Path) -> dict[str, torch.Tensor]:
+def read_legacy_tensors(path: Path) -> State:
     """Tensors of one stage's file under transformers' names, not yet checked against a shape.
 
     Raises:
         CheckpointError: As `read_pickle`, or when two keys mean the same tensor.
     """
-    renamed: dict[str, torch.Tensor] = {}
+    renamed: State = {}
     for key, tensor in _sections(path)[1].items():
         name = str(key)
         for pattern, replacement in _RENAMED:
@@ -133,7 +134,9 @@ def legacy_config(stage_files: Mapping[str, Path]) -> BarkConfig:
         CheckpointError: As `read_legacy_shape`, or when the vocabularies are not Suno's.
     """
     shapes = {stage: read_legacy_shape(path, stage) for stage, path in stage_files.items()}
-    return BarkConfig(semantic_gpt=shapes["semantic"], coarse_gpt=shapes["coarse"], fine_gpt=shapes["fine"])
+    config = BarkConfig(semantic_gpt=shapes["semantic"], coarse_gpt=shapes["coarse"], fine_gpt=shapes["fine"])
+    check_sizes(config, ", ".join(path.name for path in stage_files.values()))
+    return config
 
 
 def _sections(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -152,8 +155,10 @@ def _sections(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 def _shape(arguments: Mapping[str, Any], path: Path, stage: str) -> GPTConfig:
     def whole(name: str, default: int | None = None) -> int:
         value = arguments.get(name, default)
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise CheckpointError(f"{path}: model_args.{name} is {value!r}, expected an integer; fetch the file again")
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise CheckpointError(
+                f"{path}: model_args.{name} is {value!r}, expected a positive integer; fetch the file again"
+            )
         return value
 
     both = arguments.get("vocab_size")  # older files name one vocabulary for both sides

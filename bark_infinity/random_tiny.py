@@ -38,6 +38,7 @@ _SEMANTIC_VOCAB, _CODEBOOK = 96, 32
 _TEXT_SLOTS, _BLOCK = 64, 256
 _TEXT_OFFSET = _SEMANTIC_VOCAB + 1  # after the end token
 _TEXT_PAD = _TEXT_OFFSET + 256  # after one id per byte
+_OUTPUT_LAYER, _OUTPUT_GAIN = "decoder.layers.15.", 0.2  # keeps the noise at a fifth of full scale
 _ACOUSTIC_END = _SEMANTIC_VOCAB + 2 * _CODEBOOK
 
 RANDOM_TINY_CODEC: dict[str, Any] = {
@@ -128,7 +129,7 @@ def random_tiny_checkpoint() -> Checkpoint:
 def _draw_stage(stage: WeightStage) -> dict[str, torch.Tensor]:
     import torch
 
-    from bark_infinity.weights import expected_shapes
+    from bark_infinity.state_shapes import expected_shapes
 
     if stage == "codec":
         return _draw_codec()
@@ -153,16 +154,17 @@ def _draw_codec() -> dict[str, torch.Tensor]:
     from transformers.models.encodec.modeling_encodec import EncodecModel
 
     with torch.random.fork_rng(devices=[]):  # its own draws are only there for their shapes
-        shapes = {name: tuple(t.shape) for name, t in EncodecModel(EncodecConfig(**RANDOM_TINY_CODEC)).state_dict().items()}
+        drawn = EncodecModel(EncodecConfig(**RANDOM_TINY_CODEC)).state_dict()
     state = {}
-    for name, shape in shapes.items():
+    for name, tensor in drawn.items():
+        shape = tuple(tensor.shape)
         if name.endswith(("inited", "cluster_size", "embed_avg")):
             continue  # running statistics of training
         values = _draw(f"codec.{name}", shape)
         if name.endswith("original0"):  # magnitudes of weight normalisation: every channel keeps its loudness
-            values = np.ones(shape, np.float32)
+            values = np.full(shape, _OUTPUT_GAIN if name.startswith(_OUTPUT_LAYER) else 1, np.float32)
         elif not name.endswith(("original1", "embed")):
-            values *= np.float32(0.2)
+            values *= np.float32(0 if name.startswith(_OUTPUT_LAYER) else 0.2)
         state[name] = torch.from_numpy(values)
     return state
 
