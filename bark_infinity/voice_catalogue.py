@@ -150,7 +150,7 @@ class VoiceCatalogue:
             repair: See `VoiceHistory.load`.
 
         Returns:
-            The voice, named as the catalogue does.
+            The voice; its ``origin`` is its name in the catalogue.
 
         Raises:
             VoiceFormatError: When the file is no valid voice.
@@ -189,7 +189,7 @@ class VoiceCatalogue:
             if voice.sha256.startswith(digits):
                 matching.setdefault(voice.sha256, voice)
         if len(matching) > 1:
-            names = ", ".join(f"{voice.name} ({key[:16]})" for key, voice in matching.items())
+            names = ", ".join(f"{voice.origin} ({key[:16]})" for key, voice in matching.items())
             raise BarkError(f"several voices have a hash that begins with {digits}: {names}; give more digits")
         if not matching:
             raise BarkError(f"no voice has a hash that begins with {digits}; {self._searched()}")
@@ -351,7 +351,7 @@ def _load(name: str, found: _Found, space: TokenSpace | None, repair: bool) -> V
             key: bounded_npz.read_npy(bounded_npz.file_bytes(path), str(path)) for key, path in found.files.items()
         }
         voice = VoiceHistory.from_arrays(arrays, source=str(found.path.parent / name), space=space, repair=repair)
-    return dataclasses.replace(voice, name=name)
+    return dataclasses.replace(voice, origin=name)
 
 
 def _entry(name: str, found: _Found) -> VoiceEntry:

@@ -110,10 +110,7 @@ def take_space(metadata: dict[str, Any], given: TokenSpace | None, source: str) 
 
 
 def metadata_array(metadata: Mapping[str, Any], space: TokenSpace) -> Array | None:
-    """The 0-d text array to store; None when there is nothing to say.
-
-    transformers' processor reads files of the three token keys only, so none is added without need.
-    """
+    """The 0-d text array to store; None when there is nothing to say."""
     told = dict(metadata)
     if space != SUNO_TOKENS:
         told[SPACE_KEY] = space_to_json(space)

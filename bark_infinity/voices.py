@@ -70,9 +70,10 @@ class VoiceHistory:
         coarse: (n_coarse_codebooks, T) codes in [0, space.codebook_size).
         fine: (n_fine_codebooks, T) codes, whose first rows are ``coarse``.
         space: Vocabulary and rates the tokens belong to.
-        name: What people call it.
+        name: What people call it; stored in its file.
         metadata: JSON-able facts about it, such as ``model_family``; stored in its file.
         extras: Arrays of other keys its file has; stored again.
+        origin: The path or catalogue name it was read from; not stored.
         repairs: What `load` changed when it was asked to repair, one sentence each.
 
     Raises:
@@ -87,10 +88,11 @@ class VoiceHistory:
     name: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     extras: Mapping[str, Array] = field(default_factory=dict)
+    origin: str | None = None
     repairs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        source = "voice" if self.name is None else f"voice {self.name!r}"
+        source = self.origin or ("voice" if self.name is None else f"voice {self.name!r}")
         tokens = checked_tokens(self.semantic, self.coarse, self.fine, self.space, source)
         for name, array in zip(("semantic", "coarse", "fine"), tokens, strict=True):
             object.__setattr__(self, name, array)
@@ -119,10 +121,10 @@ class VoiceHistory:
         Raises:
             VoiceFormatError: Whatever is wrong, a missing file included; names the file, the key and the rule.
         """
-        data, called, name = _file_bytes(source)
+        data, called = _file_bytes(source)
         arrays = bounded_npz.read_npz(data, called)
         del data  # it may be as large as all arrays
-        return cls.from_arrays(arrays, source=called, space=space, repair=repair, name=name)
+        return cls.from_arrays(arrays, source=called, space=space, repair=repair)
 
     @classmethod
     def from_arrays(
@@ -132,23 +134,21 @@ class VoiceHistory:
         source: str = "voice",
         space: TokenSpace | None = None,
         repair: bool = False,
-        name: str | None = None,
     ) -> VoiceHistory:
         """Builds a voice from Suno's dictionary of ``semantic_prompt``, ``coarse_prompt`` and ``fine_prompt``.
 
         Args:
             arrays: The three arrays by key, and any others, as in a file.
-            source: How errors call it.
+            source: Where it is from: its ``origin``, and how errors call it.
             space: See `load`.
             repair: See `load`.
-            name: Its name if ``arrays`` tell none.
 
         Raises:
             VoiceFormatError: When a key is missing or a rule is broken.
         """
         extras = {key: as_array(value, key, source) for key, value in arrays.items()}
         metadata = take_metadata(extras)
-        own_name = take_name(extras)
+        name = take_name(extras)
         chosen = take_space(metadata, space, source)
         tokens = {key: extras.pop(key) for key in TOKEN_KEYS if key in extras}
         count = sum(array.size for array in tokens.values())
@@ -168,7 +168,7 @@ class VoiceHistory:
                 raise VoiceFormatError(f"{source}: key {key} is missing, found {found[:200]}; {hint}")
         checked = checked_tokens(tokens[SEMANTIC_KEY], tokens[COARSE_KEY], tokens[FINE_KEY], chosen, source)
         del tokens
-        return cls(*checked, space=chosen, name=own_name or name, metadata=metadata, extras=extras, repairs=repairs)
+        return cls(*checked, space=chosen, name=name, metadata=metadata, extras=extras, origin=source, repairs=repairs)
 
     # -- writing --------------------------------------------------------------------------------------------
 
@@ -176,11 +176,10 @@ class VoiceHistory:
         """Suno's dictionary: ``semantic_prompt`` (S,), ``coarse_prompt`` and ``fine_prompt`` (C, T)."""
         return {SEMANTIC_KEY: self.semantic, COARSE_KEY: self.coarse, FINE_KEY: self.fine}
 
-    def to_bytes(self, *, file_stem: str | None = None) -> bytes:
-        """The .npz file's bytes; equal voices with equal metadata give equal bytes.
+    def to_bytes(self) -> bytes:
+        """The .npz file's bytes; equal voices of equal names, metadata and extras give equal bytes.
 
-        Args:
-            file_stem: The name that the file itself will tell, and which therefore need not be stored.
+        A voice without those is stored as Suno's three keys alone: transformers' processor reads no others.
 
         Raises:
             VoiceFormatError: When the voice is so large that it could not be read back.
@@ -192,7 +191,7 @@ class VoiceHistory:
                 "save its visible_tail(), which is all that Bark sees"
             )
         arrays: dict[str, Array] = dict(self.to_arrays())
-        if self.name is not None and self.name != file_stem:
+        if self.name is not None:
             arrays[NAME_KEY] = np.array(self.name)
         metadata = metadata_array(self.metadata, self.space)
         if metadata is not None:
@@ -214,7 +213,7 @@ class VoiceHistory:
         target = Path(path)
         if target.suffix != ".npz":
             target = target.with_name(f"{target.name}.npz")
-        data = self.to_bytes(file_stem=target.stem)
+        data = self.to_bytes()
         unfinished = target.with_name(f".{secrets.token_hex(8)}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -255,6 +254,11 @@ class VoiceHistory:
         if isinstance(told, str):
             return told
         return "suno" if self.space == SUNO_TOKENS else None
+
+    @property
+    def label(self) -> str:
+        """What to call it in front of people: its name, where it is from, or the beginning of its hash."""
+        return self.name or self.origin or f"sha256:{self.sha256[:12]}"
 
     def visible_tail(self, *, n_semantic: int = VISIBLE_SEMANTIC, n_frames: int = VISIBLE_FRAMES) -> VoiceHistory:
         """The shortest end of this voice with which a checkpoint renders exactly the same.
@@ -302,7 +306,7 @@ class VoiceHistory:
         family = "another family" if self.family is None else f"the family '{self.family}'"
         held = "Suno's token space" if space == SUNO_TOKENS else "another token space"
         raise VoiceFormatError(
-            f"voice {self.name or self.sha256[:12]!r} was made for {family} of checkpoints, but {who} holds {held}: "
+            f"voice {self.label} was made for {family} of checkpoints, but {who} holds {held}: "
             f"{differences}; choose one of that checkpoint's own voices, or load the checkpoint this one is from"
         )
 
@@ -313,9 +317,8 @@ class VoiceHistory:
         return hash(self.sha256)
 
     def __repr__(self) -> str:
-        called = "" if self.name is None else f"{self.name!r}, "
         size = f"S={self.semantic.size}, T={self.fine.shape[1]}, {self.duration_s:.1f} s"
-        return f"VoiceHistory({called}{size}, sha256:{self.sha256[:12]})"
+        return f"VoiceHistory({self.label!r}, {size}, sha256:{self.sha256[:12]})"
 
     def __reduce__(
         self,
@@ -325,6 +328,7 @@ class VoiceHistory:
             "name": self.name,
             "metadata": dict(self.metadata),
             "extras": dict(self.extras),
+            "origin": self.origin,
             "repairs": self.repairs,
         }
         return _unpickled, (self.semantic, self.coarse, self.fine, options)
@@ -334,15 +338,13 @@ def _unpickled(semantic: Array, coarse: Array, fine: Array, options: dict[str, A
     return VoiceHistory(semantic, coarse, fine, **options)
 
 
-def _file_bytes(source: str | os.PathLike[str] | BinaryIO | bytes) -> tuple[bytes, str, str | None]:
-    """Bytes (at most one more than allowed), what errors call them, and the name that a path gives the voice."""
+def _file_bytes(source: str | os.PathLike[str] | BinaryIO | bytes) -> tuple[bytes, str]:
+    """Bytes (at most one more than allowed), and where they are from."""
     limit = bounded_npz.MAX_FILE_BYTES + 1
     if isinstance(source, bytes | bytearray | memoryview):
-        return bytes(source[:limit]), f"voice of {len(source):,} bytes", None
+        return bytes(source[:limit]), f"voice of {len(source):,} bytes"
     if isinstance(source, str | os.PathLike):
-        data = bounded_npz.file_bytes(source)
-        stem = Path(source).stem
-        return data, bounded_npz.shown_path(source), stem if stem.isprintable() else None
+        return bounded_npz.file_bytes(source), bounded_npz.shown_path(source)
     called = str(getattr(source, "name", "voice file"))
     try:
         data = source.read(limit)
@@ -352,7 +354,7 @@ def _file_bytes(source: str | os.PathLike[str] | BinaryIO | bytes) -> tuple[byte
         raise VoiceFormatError(
             f"{called}: reading gave {type(data).__name__}, expected bytes; open the file in binary mode ('rb')"
         )
-    return data, called, None
+    return data, called
 
 
 def _frozen_extras(extras: Mapping[str, Array], source: str) -> Mapping[str, Array]:
