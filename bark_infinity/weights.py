@@ -57,8 +57,8 @@ class CheckpointFile:
     Attributes:
         name: File name inside the checkpoint.
         path: Where it lies.
-        expected_sha256: What it should hash to, where that is known: the name of a Hugging Face cache blob, a
-            line of ``SHA256SUMS`` beside it, or the beginning that torch.hub puts into file names.
+        expected_sha256: What it should hash to, where that is known: the name of a Hugging Face cache blob, or a
+            line of ``SHA256SUMS`` beside it.
     """
 
     name: str
@@ -142,16 +142,16 @@ class Checkpoint:
         """
         notices = []
         for file in self.files:
-            _check_hash(file)
+            _check_hash(file, file.expected_sha256)
+            in_name = _HASH_IN_NAME.search(file.name)
+            _check_hash(file, in_name[1] if in_name else None)
             known = KNOWN_MD5.get(file.name)
             if known is not None and file.md5 != known:
                 notices.append(f"{file.name} has MD5 {file.md5}, suno once published {known}; it may be a newer file")
         return tuple(notices)
 
 
-def load_checkpoint(
-    source: str | Path, *, offline: bool | None = None, prefer_small: bool = False
-) -> Checkpoint:
+def load_checkpoint(source: str | Path, *, offline: bool | None = None, prefer_small: bool = False) -> Checkpoint:
     """Finds a checkpoint and reads its configuration; weights stay on disk until a stage is loaded.
 
     Args:
@@ -170,8 +170,8 @@ def load_checkpoint(
         return random_tiny_checkpoint()
     checkpoint = _load_legacy(location) if location.kind == "legacy" else _load_transformers(location)
     for file in checkpoint.files:
-        if file.expected_sha256 is not None and file.path.stat().st_size <= _VERIFIED_AT_LOAD_BYTES:
-            _check_hash(file)
+        if file.path.stat().st_size <= _VERIFIED_AT_LOAD_BYTES:
+            _check_hash(file, file.expected_sha256)
     for notice in checkpoint.notices:
         logger.info("%s", notice)
     return checkpoint
@@ -202,7 +202,8 @@ def _load_legacy(location: CheckpointLocation) -> Checkpoint:
             return {} if codec_weights is None else read_tensors(codec_weights, "")
         return read_legacy_tensors(location.stage_files[stage])
 
-    return _checkpoint(location, legacy_config(location.stage_files), paths, codec_config, read_stage, original, notices)
+    config = legacy_config(location.stage_files)
+    return _checkpoint(location, config, paths, codec_config, read_stage, original, notices)
 
 
 def _load_transformers(location: CheckpointLocation) -> Checkpoint:
@@ -258,9 +259,6 @@ def _expected_sha256(path: Path) -> str | None:
         blob = path.resolve()
         if blob.parent.name == "blobs" and _SHA256.fullmatch(blob.name):
             return blob.name
-    in_name = _HASH_IN_NAME.search(path.name)
-    if in_name:
-        return in_name[1]
     sums = path.parent / "SHA256SUMS"
     if sums.is_file() and sums.stat().st_size < 2**20:
         for line in sums.read_text("utf-8", errors="replace").splitlines():
@@ -270,11 +268,11 @@ def _expected_sha256(path: Path) -> str | None:
     return None
 
 
-def _check_hash(file: CheckpointFile) -> None:
-    if file.expected_sha256 is not None and not file.sha256.startswith(file.expected_sha256):
+def _check_hash(file: CheckpointFile, beginning: str | None) -> None:
+    if beginning is not None and not file.sha256.startswith(beginning):
         raise CheckpointError(
-            f"{file.path} has SHA-256 {file.sha256}, expected {file.expected_sha256}; it was damaged or changed "
-            "after it was published, fetch it again"
+            f"{file.path} has SHA-256 {file.sha256}, expected {beginning}; it was damaged or changed after it was "
+            "published, fetch it again"
         )
 
 

@@ -83,8 +83,10 @@ BARK_SMALL = BarkShape(num_layers=12, num_heads=12, hidden_size=768, suno_vocabu
 
 def generation_config(shape: BarkShape = TINY) -> dict[str, Any]:
     """Content of ``generation_config.json`` for a shape."""
+    semantic: dict[str, Any]
+    coarse: dict[str, Any]
     if shape.suno_vocabulary:
-        semantic: dict[str, Any] = {
+        semantic = {
             "semantic_rate_hz": 49.9, "semantic_vocab_size": 10_000, "eos_token_id": 10_000,
             "semantic_pad_token": 10_000, "text_encoding_offset": 10_048, "text_pad_token": 129_595,
             "semantic_infer_token": 129_599, "max_input_semantic_length": 256, "max_new_tokens": 768,
@@ -100,7 +102,7 @@ def generation_config(shape: BarkShape = TINY) -> dict[str, Any]:
         end = shape.semantic_vocab_size
         offset = end + 1
         acoustic_end = end + shape.n_coarse_codebooks * shape.codebook_size
-        semantic: dict[str, Any] = {
+        semantic = {
             "semantic_rate_hz": shape.semantic_rate_hz, "semantic_vocab_size": end, "eos_token_id": end,
             "semantic_pad_token": end, "text_encoding_offset": offset,
             "text_pad_token": offset + shape.text_vocab_size,
