@@ -96,11 +96,13 @@ def weight_files(weights: Path) -> list[Path]:
 
 
 def _shard_of(index: Path) -> dict[str, Path]:
-    """Key to the file that holds it, for a sharded checkpoint."""
+    """Key to the file that holds it, for a sharded checkpoint; mask buffers are of no interest."""
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, Mapping) or not weight_map:
         raise CheckpointError(f"{index} has no object 'weight_map' that says which file holds which tensor")
-    return {key: sibling(index.parent, name, index) for key, name in weight_map.items()}
+    return {
+        key: sibling(index.parent, name, index) for key, name in weight_map.items() if not key.endswith(".attn.bias")
+    }
 
 
 def read_tensors(weights: Path, prefix: str) -> State:

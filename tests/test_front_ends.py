@@ -21,8 +21,8 @@ PIECES = [
     *"abcdefghijklmnopqrstuvwxyzHWNÜüéßñçабвгдежзиклмнопрстуыьяПр",
     *(f"##{c}" for c in "abcdefghijklmnopqrstuvwxyzéüñабвгдежзиклмнопрстуыья0123456789"),
     *".,!?'-[]♪():;\"/&0123456789", "\u2028",
-    "Hello", "world", "##ld", "wor", "Привет", "мир", "你", "好", "世", "界", "안녕", "##하", "नम", "##स्ते", "مرحبا", "laugh",
-    "##ing", "##s", "Straße", "Über", "naïve", "e\u0301",
+    "Hello", "world", "##ld", "wor", "Привет", "мир", "你", "好", "世", "界", "안녕", "##하", "नम", "##स्ते", "مرحبا",
+    "laugh", "##ing", "##s", "Straße", "Über", "naïve", "e\u0301",
 ]  # fmt: skip
 TEXTS = [
     "Hello world",
@@ -38,7 +38,7 @@ TEXTS = [
     "Straße Über naïve cafe\u0301 café",
     "a" * 150,
     "x\u200by\ufeffz\x00q\ufffd",
-    "1234567890 12:34 (a/b) & \"c\"",
+    '1234567890 12:34 (a/b) & "c"',
     "line\u2028separator\u2029paragraph\x85next",
     "😀 emoji 👩‍👩‍👧",
     "",
@@ -219,7 +219,17 @@ def test_a_missing_legacy_stage_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"null", b'{"a": NaN}', b'{"a": 1e999}', b"[" * 100_000, b"\xff{}", b'{"a": %s}' % (b"9" * 9_000)],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"a": NaN}',
+        b'{"a": 1e999}',
+        b"[" * 100_000,
+        b"\xff{}",
+        b'{"a": %s}' % (b"9" * 9_000),
+    ],
 )
 def test_json_rubbish_is_a_checkpoint_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.json").write_bytes(content)
