@@ -85,10 +85,23 @@ def take_name(arrays: dict[str, Array]) -> str | None:
         return None
     stored = arrays.pop(NAME_KEY)
     name = (_text(stored, MAX_NAME_CHARS) or "").strip()
-    if name and name.isprintable():
+    if _is_name(name):
         return name
     arrays[_free_key(f"{NAME_KEY}_original", arrays)] = stored
     return None
+
+
+def require_name(name: str, source: str) -> None:
+    """Checks that a name can be shown and stored.
+
+    Raises:
+        VoiceFormatError: When it cannot.
+    """
+    if not _is_name(name):
+        raise VoiceFormatError(
+            f"{source}: {NAME_KEY} is {ascii(name)[:80]}, expected printable text of 1 to {MAX_NAME_CHARS} characters "
+            "without space around it; choose another"
+        )
 
 
 def take_space(metadata: dict[str, Any], given: TokenSpace | None, source: str) -> TokenSpace:
@@ -140,6 +153,10 @@ def frozen_metadata(metadata: Mapping[str, Any], source: str) -> Mapping[str, An
 
 def _json(metadata: dict[str, Any]) -> str:
     return json.dumps(metadata, sort_keys=True, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+
+def _is_name(name: str) -> bool:
+    return 0 < len(name) <= MAX_NAME_CHARS and name.isprintable() and name == name.strip()
 
 
 def _free_key(key: str, taken: Mapping[str, Any]) -> str:

@@ -35,6 +35,7 @@ from bark_infinity.voice_metadata import (
     NAME_KEY,
     frozen_metadata,
     metadata_array,
+    require_name,
     space_to_json,
     take_metadata,
     take_name,
@@ -96,6 +97,8 @@ class VoiceHistory:
         tokens = checked_tokens(self.semantic, self.coarse, self.fine, self.space, source)
         for name, array in zip(("semantic", "coarse", "fine"), tokens, strict=True):
             object.__setattr__(self, name, array)
+        if self.name is not None:
+            require_name(self.name, source)
         object.__setattr__(self, "metadata", frozen_metadata(self.metadata, source))
         object.__setattr__(self, "extras", _frozen_extras(self.extras, source))
         object.__setattr__(self, "repairs", tuple(self.repairs))
@@ -131,7 +134,7 @@ class VoiceHistory:
         cls,
         arrays: Mapping[str, Any],
         *,
-        source: str = "voice",
+        source: str | None = None,
         space: TokenSpace | None = None,
         repair: bool = False,
     ) -> VoiceHistory:
@@ -146,27 +149,28 @@ class VoiceHistory:
         Raises:
             VoiceFormatError: When a key is missing or a rule is broken.
         """
-        extras = {key: as_array(value, key, source) for key, value in arrays.items()}
+        called = source or "voice"
+        extras = {key: as_array(value, key, called) for key, value in arrays.items()}
         metadata = take_metadata(extras)
         name = take_name(extras)
-        chosen = take_space(metadata, space, source)
+        chosen = take_space(metadata, space, called)
         tokens = {key: extras.pop(key) for key in TOKEN_KEYS if key in extras}
         count = sum(array.size for array in tokens.values())
         if count > MAX_FILE_TOKENS:
             raise VoiceFormatError(
-                f"{source}: it holds {count:,} tokens, at most {MAX_FILE_TOKENS:,} are read; Bark only sees the last "
+                f"{called}: it holds {count:,} tokens, at most {MAX_FILE_TOKENS:,} are read; Bark only sees the last "
                 "7 seconds of a voice, so keep its end"
             )
         repairs: tuple[str, ...] = ()
         if repair:
-            tokens, repairs = repaired_tokens(tokens, chosen, source)
+            tokens, repairs = repaired_tokens(tokens, chosen, called)
         for key in TOKEN_KEYS:
             if key not in tokens:
                 found = ", ".join(map(repr, arrays)) or "nothing"
                 mends = key == COARSE_KEY and FINE_KEY in tokens
                 hint = "load it with repair=True to rebuild it" if mends else "it may be no Bark voice"
-                raise VoiceFormatError(f"{source}: key {key} is missing, found {found[:200]}; {hint}")
-        checked = checked_tokens(tokens[SEMANTIC_KEY], tokens[COARSE_KEY], tokens[FINE_KEY], chosen, source)
+                raise VoiceFormatError(f"{called}: key {key} is missing, found {found[:200]}; {hint}")
+        checked = checked_tokens(tokens[SEMANTIC_KEY], tokens[COARSE_KEY], tokens[FINE_KEY], chosen, called)
         del tokens
         return cls(*checked, space=chosen, name=name, metadata=metadata, extras=extras, origin=source, repairs=repairs)
 
