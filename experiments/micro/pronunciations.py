@@ -1,0 +1,43 @@
+"""The pronouncing dictionary and the word frequencies that training reads, both from the pocketsphinx wheel."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+
+_WORD = re.compile(r"[a-z][a-z']*")
+
+
+def _model_directory() -> Path:
+    import pocketsphinx
+
+    return Path(pocketsphinx.__file__).parent / "model" / "en-us"
+
+
+@functools.cache
+def dictionary() -> dict[str, tuple[str, ...]]:
+    """Word to ARPAbet phones without stress; of several pronunciations the first."""
+    entries: dict[str, tuple[str, ...]] = {}
+    with (_model_directory() / "cmudict-en-us.dict").open(encoding="utf-8") as lines:
+        for line in lines:
+            word, *phones = line.split()
+            if _WORD.fullmatch(word):
+                entries.setdefault(word, tuple(phones))
+    return entries
+
+
+class WordModel:
+    """How likely a word is, alone or after another: pocketsphinx's own trigram model read as bigrams."""
+
+    def __init__(self) -> None:
+        from pocketsphinx import Config, LogMath, NGramModel
+
+        path = str(_model_directory() / "en-us.lm.bin")
+        self._log = LogMath()
+        self._model = NGramModel(Config(lm=path), self._log, path)
+
+    def probability(self, word: str, previous: str | None = None) -> float:
+        """P(word) or P(word | previous); 0.0 for words that the model does not know."""
+        value = self._model.prob([word] if previous is None else [word, previous])
+        return 0.0 if value < -10_000_000 else float(self._log.exp(value))
