@@ -1,4 +1,4 @@
-"""Sound files: written whole or not at all, read with limits; and names for them that every system accepts."""
+"""Sound files: written whole or not at all, read with limits; and file names that every system accepts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ _SUFFIXES: dict[str, AudioFormat] = {".wav": "wav", ".flac": "flac"}
 MAX_FILE_BYTES = 2 * 2**30
 MAX_DURATION_S = 3_600.0  # of a recording that is read
 MAX_CHANNELS = 8
-MAX_SAMPLE_RATE = 768_000  # Hz
+MAX_SAMPLE_RATE = 192_000  # Hz
+_BLOCK_FRAMES = 1 << 18
 
 _FULL_SCALE = 32_767  # 1.0 as a 16-bit sample; symmetric, so that -1.0 and 1.0 are equally loud
 # Names Windows keeps for devices, with any suffix; the superscript digits count as digits there.
@@ -73,8 +74,8 @@ def write_audio(
         overwrite: Whether a file of that name may be replaced.
 
     Raises:
-        BarkError: When there is nothing to write, a sample is NaN or infinite, the format is unknown, the file exists
-            already, or the disk does not take it.
+        BarkError: When there is nothing to write, a sample is NaN or infinite, the format is unknown, the
+            file exists already, or the disk does not take it.
     """
     target = Path(path)
     kind = _format_of(target, format)
@@ -84,7 +85,7 @@ def write_audio(
     n_clipped = 0 if kind == "wav-float" else int(np.count_nonzero(np.abs(samples) > 1.0))
     _write_whole(target, _encoded(samples, sample_rate, kind), overwrite)
     if n_clipped:
-        logger.warning("%s: %d of %d samples beyond full scale were clipped", target.name, n_clipped, samples.size)
+        logger.warning("%s: %d of %d samples were clipped", target.name, n_clipped, samples.size)
     return WrittenAudio(target, samples.size, sample_rate, n_clipped)
 
 
@@ -108,26 +109,29 @@ def read_audio(path: str | os.PathLike[str], sample_rate: int | None = None) -> 
         n_bytes = source.stat().st_size
         if not source.is_file() or n_bytes > MAX_FILE_BYTES:
             raise BarkError(
-                f"{source} is {n_bytes} bytes or no regular file, expected a sound file of at most {MAX_FILE_BYTES} "
-                "bytes; cut it first"
+                f"{source} is {n_bytes} bytes or no regular file, expected a sound file of at most "
+                f"{MAX_FILE_BYTES} bytes; cut it first"
             )
         with soundfile.SoundFile(source) as file:
             n_frames, rate, channels = file.frames, file.samplerate, file.channels
             if not (1 <= rate <= MAX_SAMPLE_RATE and 1 <= channels <= MAX_CHANNELS):
                 raise BarkError(
-                    f"{source} has {channels} channels at {rate} Hz, expected at most {MAX_CHANNELS} at up to "
-                    f"{MAX_SAMPLE_RATE} Hz; convert it first"
+                    f"{source} has {channels} channels at {rate} Hz, expected at most {MAX_CHANNELS} at up "
+                    f"to {MAX_SAMPLE_RATE} Hz; convert it first"
                 )
             if n_frames > MAX_DURATION_S * rate:
                 raise BarkError(
-                    f"{source} lasts {n_frames / rate:.0f} s, expected at most {MAX_DURATION_S:.0f} s; cut it first"
+                    f"{source} lasts {n_frames / rate:.0f} s, expected at most {MAX_DURATION_S:.0f} s; cut "
+                    "it first"
                 )
-            frames = file.read(n_frames, dtype="float32", always_2d=True)  # (S, channels)
+            # By blocks, so that memory follows what is in the file and not what its header claims.
+            blocks = file.blocks(_BLOCK_FRAMES, dtype="float32", always_2d=True)  # (S, channels) each
+            parts = [block.mean(axis=1) for block in blocks]
     except FileNotFoundError as error:
         raise BarkError(f"there is no file {source}; check the path") from error
     except (OSError, soundfile.SoundFileError) as error:
         raise BarkError(f"{source} cannot be read as sound: {error}; convert it to wav or flac") from error
-    samples = checked_mono(frames.mean(axis=1), str(source))
+    samples = checked_mono(np.concatenate([np.zeros(0, np.float32), *parts]), str(source))
     return (samples, rate) if sample_rate is None else (resample(samples, rate, sample_rate), sample_rate)
 
 
@@ -144,7 +148,9 @@ def resample(audio: Float32Array, from_rate: int, to_rate: int) -> Float32Array:
     """
     for rate in (from_rate, to_rate):
         if not 1 <= rate <= MAX_SAMPLE_RATE:
-            raise BarkError(f"cannot resample from {from_rate} to {to_rate} Hz, expected 1 to {MAX_SAMPLE_RATE} Hz")
+            raise BarkError(
+                f"cannot resample from {from_rate} to {to_rate} Hz, expected 1 to {MAX_SAMPLE_RATE} Hz"
+            )
     if from_rate == to_rate:
         return audio
     import soxr
@@ -161,15 +167,15 @@ def checked_mono(audio: NDArray[np.floating], name: str) -> Float32Array:
     array = np.asarray(audio)
     if array.ndim != 1 or array.dtype.kind != "f":
         raise BarkError(
-            f"{name}: expected mono samples, floats of shape (S,), got {array.dtype} of shape {array.shape}; average "
-            "the channels, and divide integers by their full scale"
+            f"{name}: expected mono samples, floats of shape (S,), got {array.dtype} of shape {array.shape}; "
+            "average the channels, and divide integers by their full scale"
         )
     if not array.size:
-        raise BarkError(f"{name}: there is not one sample in it; check that the rendering or recording is not empty")
+        raise BarkError(f"{name}: there is not one sample in it; render or record something first")
     samples = np.ascontiguousarray(array, np.float32)
     if not np.isfinite(samples).all():
         n_bad = int(np.count_nonzero(~np.isfinite(samples)))
-        raise BarkError(f"{name}: {n_bad} of {samples.size} samples are NaN or infinite; render or record it again")
+        raise BarkError(f"{name}: {n_bad} of {samples.size} samples are NaN or infinite; make it again")
     return samples
 
 
@@ -188,7 +194,8 @@ def safe_stem(text: str, *, max_bytes: int = 100) -> str:
     visible = "".join(char for char in composed if char.isspace() or unicodedata.category(char)[0] != "C")
     stem = re.sub(r'[<>:"/\\|?*\s_]+', "_", visible)
     stem = stem.encode("utf-8")[:max_bytes].decode("utf-8", errors="ignore")
-    # A leading dot hides a file, a leading dash reads as an option, trailing dots and spaces vanish on Windows.
+    # A leading dot hides a file, a leading dash reads as an option, trailing dots and spaces vanish on
+    # Windows.
     stem = stem.strip("._- ")
     if _RESERVED.fullmatch(stem.split(".")[0].rstrip()):
         stem = f"x_{stem}"
@@ -198,8 +205,8 @@ def safe_stem(text: str, *, max_bytes: int = 100) -> str:
 def unique_path(directory: str | os.PathLike[str], stem: str, suffix: str) -> Path:
     """A path in ``directory`` that is not taken: ``stem.wav``, then ``stem_2.wav``, ``stem_3.wav`` and so on.
 
-    Letter case is ignored, as it is on Windows and macOS. The path is not reserved: `write_audio` refuses it should
-    another process be faster.
+    Letter case is ignored, as it is on Windows and macOS. The path is not reserved: `write_audio` refuses it
+    should another process be faster.
 
     Args:
         directory: Need not exist yet.
@@ -244,6 +251,9 @@ def _write_whole(target: Path, content: bytes, overwrite: bool) -> None:
     part = target.parent / f".{uuid.uuid4().hex}.part"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BarkError(f"cannot make the directory {target.parent}: {error.strerror or error}") from error
+    try:
         with part.open("xb") as file:
             file.write(content)
             file.flush()
@@ -253,7 +263,7 @@ def _write_whole(target: Path, content: bytes, overwrite: bool) -> None:
         else:
             _rename_if_free(part, target)
     except FileExistsError as error:
-        raise BarkError(f"{target} exists already; choose another name or allow it to be overwritten") from error
+        raise BarkError(f"{target} exists already; choose another name or allow overwriting it") from error
     except OSError as error:
         hint = "make room on the disk" if error.errno == errno.ENOSPC else "check the directory"
         raise BarkError(f"cannot write {target}: {error.strerror or error}; {hint}") from error

@@ -1,14 +1,13 @@
 """The codec: acoustic codes to samples and back, through transformers' EncodecModel.
 
-Always float32. The decoder of a causal codec never looks right, save for the reflection at the very start of the
-signal, so rows of different lengths can be decoded in one right-padded batch, each with exactly the samples it would
-have alone; `Codec.stream` carries the same fact further and decodes frame by frame.
+Always float32. The decoder of a causal codec never looks right, save for the reflection at the very start of
+the signal, so rows of different lengths can be decoded in one right-padded batch, each with exactly the
+samples it would have alone; `Codec.stream` carries the same fact further and decodes frame by frame.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -26,14 +25,12 @@ from bark_infinity.tokens import Int64Array
 if TYPE_CHECKING:
     from transformers import EncodecModel
 
-logger = logging.getLogger(__name__)
-
 Float32Array = NDArray[np.float32]
 
-# Padded frames of one batch on an accelerator: EnCodec's widest activation holds 40 KB a frame, so about 2 GB in flight.
-MAX_BATCH_FRAMES = 16_384
-# A longer row is decoded as a stream, so that its memory does not grow with its length. transformers' convolutions
-# also compute their padding in float32, which is wrong beyond 2**24 samples (52,428 frames of 320).
+# Padded frames of one batch on an accelerator: EnCodec's widest activation holds 40 KB a frame, 2 GB in all.
+BATCH_FRAMES = 16_384
+# A longer row (109 s) is decoded as a stream, so that memory does not grow with its length; transformers'
+# convolutions also compute their padding in float32, which is wrong beyond 2**24 samples.
 MAX_ROW_FRAMES = 8_192
 _STREAM_CHUNK_FRAMES = 2_048
 
@@ -45,18 +42,25 @@ class Codec:
     """A mono EnCodec that speaks Bark's codes.
 
     Args:
-        model: Taken over, not copied: it is moved to ``device``, set to float32 and eval, and its weight normalisation
-            is folded into plain weights.
+        model: Taken over, not copied: it is moved to ``device``, set to float32 and eval, and its weight
+            normalisation is folded into plain weights.
         n_codebooks: C, codebooks in use; the model may hold more.
         device: Where it computes; None stays where the model is.
+        batch_frames: Most padded frames decoded at once. None: one row at a time on a CPU, where batches are
+            slower, and `BATCH_FRAMES` elsewhere.
 
     Raises:
-        CheckpointError: When the model is not mono, works in chunks or on loudness-normalised audio (as the 48 kHz
-            EnCodec does), or has fewer than ``n_codebooks`` codebooks.
+        CheckpointError: When the model is not mono, works in chunks or on loudness-normalised audio (as the
+            48 kHz EnCodec does), or has fewer than ``n_codebooks`` codebooks.
     """
 
     def __init__(
-        self, model: EncodecModel, *, n_codebooks: int, device: torch.device | str | None = None
+        self,
+        model: EncodecModel,
+        *,
+        n_codebooks: int,
+        device: torch.device | str | None = None,
+        batch_frames: int | None = None,
     ) -> None:
         config = model.config
         if config.audio_channels != 1 or config.normalize or config.chunk_length_s is not None:
@@ -69,13 +73,17 @@ class Codec:
         if not 1 <= n_codebooks <= available:
             raise CheckpointError(
                 f"the codec holds {available} codebooks, the checkpoint's fine stage speaks {n_codebooks}; "
-                "use the codec the checkpoint was published with, or check target_bandwidths in its configuration"
+                "use the codec the checkpoint was published with, or check target_bandwidths in its "
+                "configuration"
             )
+        module: nn.Module = model
         self._device = torch.device(device) if device is not None else model.device
-        self._model = model.to(device=self._device, dtype=torch.float32).eval().requires_grad_(False)
+        module.to(device=self._device, dtype=torch.float32).eval().requires_grad_(False)
+        _fold_weight_norm(module)
+        self._model = model
         self._n_codebooks = n_codebooks
-        _fold_weight_norm(self._model)
-        self._first_frames = frames_before_first_sample(self._model.decoder)
+        self._batch_frames = batch_frames
+        self._first_frames = frames_before_first_sample(model.decoder)
 
     @classmethod
     def from_state(
@@ -90,27 +98,28 @@ class Codec:
 
         Args:
             config: Fields of transformers' ``EncodecConfig`` (``codec_config`` of a Bark checkpoint).
-            state: Weights under ``EncodecModel``'s names; weight normalisation in either spelling,
-                ``parametrizations.weight.original0/1`` or the older ``weight_g``/``weight_v``, or folded into
-                ``weight``.
+            state: Weights under ``EncodecModel``'s names, weight normalisation in either spelling:
+                ``parametrizations.weight.original0/1`` or the older ``weight_g``/``weight_v``. Float32
+                tensors are shared, not copied.
             n_codebooks: C, codebooks in use.
             device: Where it computes; None is the CPU.
 
         Raises:
-            CheckpointError: When the configuration is none, or a weight is missing, unexpected or of another shape.
+            CheckpointError: When the configuration is none, or a weight is missing, unexpected or of another
+                shape.
         """
         from transformers import EncodecConfig
         from transformers.models.encodec.modeling_encodec import EncodecModel
 
         try:
-            with torch.random.fork_rng(devices=[]):  # the constructor draws weights that are replaced below
+            with torch.device("meta"):  # shapes only: no memory, no random numbers, no time
                 model = EncodecModel(EncodecConfig(**dict(config)))
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # transformers has no one type for a configuration that makes no sense
             raise CheckpointError(
-                f"the codec's configuration is not one of an EncodecModel: {error}; check codec_config in config.json"
+                f"the codec's configuration makes no EncodecModel: {error}; check codec_config in config.json"
             ) from error
-        _load_weights(model, state)
-        return cls(model, n_codebooks=n_codebooks, device=torch.device("cpu") if device is None else device)
+        _assign_weights(model, state)
+        return cls(model, n_codebooks=n_codebooks, device="cpu" if device is None else device)
 
     @property
     def device(self) -> torch.device:
@@ -157,11 +166,12 @@ class Codec:
     def decode(self, codes: Sequence[NDArray[np.integer]]) -> list[Float32Array]:
         """Turns codes into samples, neither clipped nor normalised.
 
-        On a CPU every row is decoded alone (batching is slower there), so a row's samples are bitwise the same
-        whatever comes with it. On an accelerator rows share batches, and float32 rounding may differ in the last bits.
+        A row decoded alone (as on a CPU) is bitwise the same whatever comes with it; rows that share a batch
+        may differ from that in float32's last bits.
 
         Args:
-            codes: Rows of (C, T) integers in [0, codebook_size). Fewer rows than ``n_codebooks`` decode more coarsely.
+            codes: Rows of (C, T) integers in [0, codebook_size). Fewer rows than ``n_codebooks`` decode more
+                coarsely.
 
         Returns:
             For each row (S,) samples, S = T * hop_length; empty for T = 0.
@@ -184,20 +194,23 @@ class Codec:
             sample_rate: Its rate; resampled to the codec's where they differ.
 
         Returns:
-            (C, T) codes, T = ceil(S / hop_length) with S counted at the codec's rate: the last frame may be partly
-            beyond the end.
+            (C, T) codes, T = ceil(S / hop_length) with S counted at the codec's rate: the last frame may
+            reach beyond the end.
 
         Raises:
-            BarkError: When the recording is empty, not mono, or holds NaN or infinite samples.
+            BarkError: When the recording is empty, not mono, longer than `MAX_ROW_FRAMES`, or holds NaN or
+                infinite samples.
         """
-        samples = checked_mono(audio, "the recording to encode")
-        samples = resample(samples, sample_rate, self.sample_rate)
-        if not samples.size:
+        samples = resample(checked_mono(audio, "the recording to encode"), sample_rate, self.sample_rate)
+        limit = MAX_ROW_FRAMES * self.hop_length
+        if not 1 <= samples.size <= limit:
             raise BarkError(
-                f"the recording to encode is shorter than one sample at {self.sample_rate} Hz; use a longer one"
+                f"the recording to encode has {samples.size} samples at {self.sample_rate} Hz, expected 1 to "
+                f"{limit} ({limit / self.sample_rate:.0f} s); cut out the part to import"
             )
         with torch.inference_mode(), _plain_float32():
-            residual = self._model.encoder(torch.from_numpy(samples).to(self._device)[None, None])  # (1, D, T)
+            signal = torch.from_numpy(samples).to(self._device)
+            residual = self._model.encoder(signal[None, None])  # (1, D, T)
             found = []
             for layer in self._model.quantizer.layers[: self._n_codebooks]:
                 indices = layer.encode(residual)  # (1, T)
@@ -213,8 +226,8 @@ class Codec:
         """
         if not self.is_causal:
             raise BarkError(
-                "this codec is not causal, a sample depends on frames that are yet to come; exact streaming needs a "
-                "causal codec such as EnCodec 24 kHz, otherwise decode whole utterances"
+                "this codec is not causal, a sample depends on frames that are yet to come; exact streaming "
+                "needs a causal codec such as EnCodec 24 kHz, otherwise decode whole utterances"
             )
         return CodecStream(
             decoder=StreamingDecoder(self._model.decoder),
@@ -235,18 +248,19 @@ class Codec:
             return array.astype(np.int64)
         if not 1 <= array.shape[0] <= self._n_codebooks:
             raise BarkError(
-                f"{name}: {array.shape[0]} codebooks, expected 1 to {self._n_codebooks}; shape is (C, T), codebooks first"
+                f"{name}: {array.shape[0]} codebooks, expected 1 to {self._n_codebooks}; shape is (C, T), "
+                "codebooks first"
             )
         low, high = int(array.min()), int(array.max())
         if low < 0 or high >= self.codebook_size:
             raise BarkError(
-                f"{name}: codes from {low} to {high}, expected 0 to {self.codebook_size - 1}; take the vocabulary's "
-                "offsets off before decoding"
+                f"{name}: codes from {low} to {high}, expected 0 to {self.codebook_size - 1}; take the "
+                "vocabulary's offsets off before decoding"
             )
         return array.astype(np.int64)
 
     def _batches(self, rows: Sequence[Int64Array]) -> Iterator[list[int]]:
-        """Indices of the non-empty rows, grouped by what may be decoded together without changing any of them."""
+        """Indices of the rows with frames, grouped by what may be decoded together and change no row."""
         order = sorted((i for i, row in enumerate(rows) if row.shape[1]), key=lambda i: rows[i].shape)
         batch: list[int] = []
         for index in order:
@@ -259,9 +273,12 @@ class Codec:
 
     def _may_join(self, rows: Sequence[Int64Array], batch: Sequence[int], index: int) -> bool:
         (n_codebooks, shortest), (other, length) = rows[batch[0]].shape, rows[index].shape
-        if self._device.type == "cpu" or n_codebooks != other or (len(batch) + 1) * length > MAX_BATCH_FRAMES:
+        limit = self._batch_frames
+        if limit is None:
+            limit = 0 if self._device.type == "cpu" else BATCH_FRAMES
+        if n_codebooks != other or (len(batch) + 1) * length > limit:
             return False
-        # What a short row's first samples see mirrored beyond its end is silence, and would be a neighbour's padding.
+        # The first samples of a short row see silence mirrored from beyond its end; padding is no silence.
         return length == shortest or (self.is_causal and shortest >= self._first_frames)
 
     def _decode_batch(self, rows: Sequence[Int64Array]) -> list[Float32Array]:
@@ -273,9 +290,7 @@ class Codec:
             target[:, : row.shape[1]] = torch.from_numpy(row)
         decoded = self._decode_tensor(padded)
         # A copy of each part, so that keeping one row does not keep the batch.
-        return [
-            samples[: length * self.hop_length].copy() for samples, length in zip(decoded, lengths, strict=True)
-        ]
+        return [row[: length * self.hop_length].copy() for row, length in zip(decoded, lengths, strict=True)]
 
     def _decode_long(self, codes: Int64Array) -> Float32Array:
         stream = self.stream()
@@ -287,59 +302,57 @@ class Codec:
         """(B, C, T) codes to (B, S) samples."""
         with torch.inference_mode(), _plain_float32():
             embeddings = self._model.quantizer.decode(codes.to(self._device).transpose(0, 1))  # (B, D, T)
-            return self._model.decoder(embeddings)[:, 0].cpu().numpy()
+            samples: Float32Array = self._model.decoder(embeddings)[:, 0].cpu().numpy()
+        return samples
 
     def _decode_chunk(self, decoder: StreamingDecoder, codes: Int64Array) -> Float32Array:
         """(C, T) codes to the (S,) samples that follow those ``decoder`` has made so far."""
         with torch.inference_mode(), _plain_float32():
             embeddings = self._model.quantizer.decode(torch.from_numpy(codes).to(self._device)[:, None])
-            return decoder.advance(embeddings)[0, 0].cpu().numpy()
+            samples: Float32Array = decoder.advance(embeddings)[0, 0].cpu().numpy()
+        return samples
 
 
 @contextlib.contextmanager
 def _plain_float32() -> Iterator[None]:
-    """Keeps cuDNN from TF32's 10-bit mantissas, which are heard as noise, and from algorithms picked by timing."""
+    """Keeps cuDNN from TF32's 10-bit mantissas and from choosing its algorithms by a race."""
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
         yield
 
 
-def _load_weights(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Copies ``state`` into ``model``, whichever way it spells weight normalisation."""
+def _assign_weights(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Puts ``state`` into a model without storage, whichever way it spells weight normalisation."""
     own = model.state_dict()
-    renamed = {_current_name(name): tensor for name, tensor in state.items()}
-    folded = {name for name in renamed if name not in own and _direction_of(name) in own}
-    for name in folded:
-        weight = renamed.pop(name)
-        dims = tuple(range(1, weight.ndim))
-        renamed[_direction_of(name)] = weight
-        renamed[_magnitude_of(name)] = weight.float().norm(dim=dims, keepdim=True)
-    missing = sorted(name for name in own.keys() - renamed.keys() if not _TRAINING_ONLY.fullmatch(name))
-    unexpected = sorted(renamed.keys() - own.keys())
+    given = {_current_name(name): tensor for name, tensor in state.items()}
+    for name in own.keys() - given.keys():
+        if _TRAINING_ONLY.fullmatch(name):
+            given[name] = torch.zeros(own[name].shape)
+    missing, unexpected = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
     if missing or unexpected:
         raise CheckpointError(
-            f"the codec's weights do not fit its configuration: {_some(missing)} missing, {_some(unexpected)} "
-            "unexpected; the file may belong to another codec"
+            f"the codec's weights do not fit its configuration: missing {_some(missing)}; unexpected "
+            f"{_some(unexpected)}; the file may belong to another codec"
         )
-    for name, tensor in renamed.items():
-        if tensor.shape != own[name].shape:
+    for name, tensor in given.items():
+        if tensor.shape != own[name].shape or not tensor.is_floating_point():
             raise CheckpointError(
-                f"the codec's weight {name} has shape {tuple(tensor.shape)}, its configuration asks for "
-                f"{tuple(own[name].shape)}; the file may belong to another codec"
+                f"the codec's weight {name} is {tensor.dtype} of shape {tuple(tensor.shape)}, expected "
+                f"floats of shape {tuple(own[name].shape)}; the file may belong to another codec"
             )
-    model.load_state_dict(renamed, strict=False)
+    ready = {name: tensor.detach().to(torch.float32).contiguous() for name, tensor in given.items()}
+    model.load_state_dict(ready, assign=True)
+    for module in model.modules():
+        conv = getattr(module, "conv", None)
+        if isinstance(conv, nn.Conv1d):  # the numbers that transformers keeps as buffers outside the state
+            reach = (conv.kernel_size[0] - 1) * conv.dilation[0] + 1
+            module.register_buffer("stride", torch.tensor(conv.stride[0]), persistent=False)
+            module.register_buffer("kernel_size", torch.tensor(reach), persistent=False)
+            module.register_buffer("padding_total", torch.tensor(reach - conv.stride[0]), persistent=False)
 
 
 def _current_name(name: str) -> str:
     name = re.sub(r"\.weight_g$", ".parametrizations.weight.original0", name)
     return re.sub(r"\.weight_v$", ".parametrizations.weight.original1", name)
-
-
-def _magnitude_of(name: str) -> str:
-    return re.sub(r"\.weight$", ".parametrizations.weight.original0", name)
-
-
-def _direction_of(name: str) -> str:
-    return re.sub(r"\.weight$", ".parametrizations.weight.original1", name)
 
 
 def _some(names: Sequence[str]) -> str:

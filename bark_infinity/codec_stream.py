@@ -1,12 +1,12 @@
 """Decoding frame by frame: the EnCodec decoder with its memory carried from one chunk to the next.
 
 Each layer remembers what the next chunk needs of this one: a convolution the inputs under its left padding, a
-transposed convolution the tail that overlaps into later samples, the LSTM its state. What the chunks decode to,
-concatenated, is what the whole would have; the cost of a chunk does not depend on how much came before.
+transposed convolution the tail that overlaps into later samples, the LSTM its state. What the chunks decode
+to, concatenated, is what the whole would have; the cost of a chunk does not depend on how much came before.
 
-Works on the module tree of transformers' ``EncodecDecoder``. The first samples of such a decoder see a few frames
-ahead, because its padding mirrors the start of the signal, so nothing is heard before `frames_before_first_sample`
-frames are there (7 in EnCodec 24 kHz, 93 ms).
+Works on the module tree of transformers' ``EncodecDecoder``. The first samples of such a decoder see a few
+frames ahead, because its padding mirrors the start of the signal, so nothing is heard before
+`frames_before_first_sample` frames are there (7 in EnCodec 24 kHz, 93 ms).
 """
 
 from __future__ import annotations
@@ -38,13 +38,14 @@ class StreamingDecoder:
     """
 
     def __init__(self, decoder: nn.Module) -> None:
-        self._layers = [_streaming(layer) for layer in decoder.layers]
+        self._layers = [_streaming(layer) for layer in decoder.get_submodule("layers").children()]
 
     def advance(self, embeddings: Tensor) -> Tensor:
         """Decodes the next chunk.
 
         Args:
-            embeddings: (B, D, T) quantised frames; the first chunk must hold `frames_before_first_sample` at least.
+            embeddings: (B, D, T) quantised frames; the first chunk must hold `frames_before_first_sample` at
+                least.
 
         Returns:
             (B, 1, S) samples.
@@ -87,7 +88,7 @@ class CodecStream:
             codes: (C, t) codes, any t; C as in the first push.
 
         Returns:
-            (s,) samples that are settled now: t * hop_length, or none while the start is still waiting for frames.
+            (s,) samples that are settled now: t * hop_length, or none while the start waits for frames.
 
         Raises:
             BarkError: When the codes are malformed, C changes, or the stream is finished.
@@ -115,7 +116,7 @@ class CodecStream:
         """Ends the stream.
 
         Returns:
-            (s,) samples still owed: none, unless the whole utterance was too short to start. Empty when called again.
+            (s,) samples still owed: none, unless the whole utterance was too short to start.
         """
         waiting, self._waiting, self._finished = self._waiting, None, True
         return np.zeros(0, np.float32) if waiting is None else self._decode_whole(waiting)
@@ -128,7 +129,7 @@ def frames_before_first_sample(decoder: nn.Module) -> int:
     for layer in _convolutions(decoder):
         if isinstance(layer.conv, nn.ConvTranspose1d):
             steps_per_frame *= layer.conv.stride[0]
-        elif layer.pad_mode == "reflect":
+        elif isinstance(layer.conv, nn.Conv1d) and layer.pad_mode == "reflect":
             needed = max(needed, _left_padding(layer.conv) // steps_per_frame + 1)
     return needed
 
@@ -141,14 +142,13 @@ class _Convolution:
         self._left: Tensor | None = None  # (B, D, padding) inputs before the next chunk
 
     def __call__(self, chunk: Tensor) -> Tensor:
-        if not self._padding:
-            return self._conv(chunk)
         if self._left is None:
             chunk = nn.functional.pad(chunk, (self._padding, 0), mode=self._pad_mode)
         else:
             chunk = cat([self._left, chunk], dim=-1)
-        self._left = chunk[..., -self._padding :]
-        return self._conv(chunk)
+        self._left = chunk[..., chunk.shape[-1] - self._padding :]
+        out: Tensor = self._conv(chunk)
+        return out
 
 
 class _TransposedConvolution:
@@ -159,8 +159,8 @@ class _TransposedConvolution:
     def __call__(self, chunk: Tensor) -> Tensor:
         conv = self._conv
         overlap = conv.kernel_size[0] - conv.stride[0]
-        spread = nn.functional.conv_transpose1d(chunk, conv.weight, None, conv.stride)
-        if self._tail is not None and overlap:
+        spread: Tensor = nn.functional.conv_transpose1d(chunk, conv.weight, None, conv.stride)
+        if self._tail is not None:
             spread[..., :overlap] += self._tail
         settled = chunk.shape[-1] * conv.stride[0]
         self._tail = spread[..., settled:]
@@ -175,6 +175,7 @@ class _Recurrence:
 
     def __call__(self, chunk: Tensor) -> Tensor:
         steps = chunk.permute(2, 0, 1)  # (T, B, D)
+        out: Tensor
         out, self._state = self._lstm(steps, self._state)
         return (out + steps).permute(1, 2, 0)
 
@@ -205,8 +206,8 @@ def _streaming(layer: nn.Module) -> _Layer:
     }
     if type(layer) not in twins:
         raise BarkError(
-            f"the codec's decoder has a {type(layer).__name__}, which cannot be streamed; decode whole utterances, "
-            "or use a transformers whose EncodecDecoder is the one known here"
+            f"the codec's decoder has a {type(layer).__name__}, which cannot be streamed; decode whole "
+            "utterances, or use a transformers whose EncodecDecoder is the one known here"
         )
     return twins[type(layer)](layer)
 
