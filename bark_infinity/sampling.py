@@ -138,7 +138,7 @@ def _top_k(logits: Tensor, top_k: Sequence[int]) -> Tensor:
 def _inverse_cumulative(probs: Tensor, uniforms: Tensor) -> Tensor:
     """First index whose cumulative probability exceeds u: (B, V), (B,) -> (B,)."""
     cumulative = probs.cumsum(dim=-1)
-    total = cumulative[:, -1:]
+    total = cumulative[:, -1:].contiguous()
     index = torch.searchsorted(cumulative, uniforms[:, None] * total, right=True)
     # u * total may round up to the total; the last token with any probability is then the answer.
     return torch.minimum(index, torch.searchsorted(cumulative, total)).squeeze(1)
