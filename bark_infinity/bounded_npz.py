@@ -146,7 +146,7 @@ def read_npy(data: bytes, source: str) -> Array:
     if held == 0:
         return np.zeros(shape, dtype)
     flat: Array = np.frombuffer(data, dtype, offset=start + header_length)
-    return np.array(flat.reshape(shape, order=order), order="C")
+    return flat.reshape(shape, order=order).copy(order="C")
 
 
 def file_bytes(path: str | os.PathLike[str]) -> bytes:

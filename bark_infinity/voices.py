@@ -368,7 +368,7 @@ def _frozen_extras(extras: Mapping[str, Array], source: str) -> Mapping[str, Arr
             raise VoiceFormatError(
                 f"{source}: extras cannot hold '{key}', which the voice stores itself; choose another key"
             )
-        frozen[key] = np.array(as_array(value, key, source))
+        frozen[key] = as_array(value, key, source).copy()
         bounded_npz.require_storable(key, frozen[key], source)
         frozen[key].setflags(write=False)
     return MappingProxyType(frozen)

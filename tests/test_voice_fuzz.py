@@ -41,7 +41,7 @@ def arrays_of(n_semantic: int, dtype: str = "<i8", space: TokenSpace = SUNO_TOKE
 
 def packed(arrays: dict[str, np.ndarray], compressed: bool = True) -> bytes:
     file = io.BytesIO()
-    (np.savez_compressed if compressed else np.savez)(file, **arrays)
+    (np.savez_compressed if compressed else np.savez)(file, **arrays)  # type: ignore[arg-type]
     return file.getvalue()
 
 
