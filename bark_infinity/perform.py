@@ -119,6 +119,7 @@ def _perform(flags: FlagValues) -> int:
             starting_seed=seed,
             source=choice.source,
             family=engine.family,
+            notices=engine.notices,
             file_hashes=file_hashes(),
             device=str(engine.device),
             precision=str(engine.precision),
@@ -160,9 +161,9 @@ def _render_all(engine: BarkEngine, clips: Sequence[PlannedClip], facts: RunFact
                     except BarkError as error:
                         outcome = Outcome(clip, reason=str(error))
                 outcomes.append(outcome)
+                bars.finish_clips(1)
                 if outcome.record is not None and not flags["silent"] and not flags["json"]:
                     bars.write(_clip_line(outcome))
-            bars.finish_clips(len(batch))
     return outcomes
 
 
@@ -283,6 +284,8 @@ def _checkpoint_facts(source: str, *, dry_run: bool) -> tuple[BarkConfig, TextFr
         if not dry_run or not source.startswith("suno/"):
             raise
         config, front_end = _suno_config(), load_front_end(source)  # the tokenizer alone is small
+        if front_end is None:
+            raise
     if front_end is None:
         raise CheckpointError(
             f"checkpoint {source} brings no tokenizer, so text cannot be read; put the tokenizer.json or vocab.txt it "

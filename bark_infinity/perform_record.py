@@ -34,6 +34,7 @@ class RunFacts:
         starting_seed: The run's seed, from which the iterations' seeds are made.
         source: Checkpoint as it was asked for.
         family: Its short name.
+        notices: What the user should know about it.
         file_hashes: SHA-256 by file name; empty for weights made in memory.
         settings: What every clip was rendered with.
     """
@@ -41,6 +42,7 @@ class RunFacts:
     starting_seed: int
     source: str
     family: str
+    notices: tuple[str, ...]
     file_hashes: Mapping[str, str]
     device: str
     precision: str
@@ -98,6 +100,7 @@ def clip_record(clip: PlannedClip, rendering: Rendering, facts: RunFacts) -> dic
         "checkpoint": {
             "source": facts.source,
             "family": facts.family,
+            "notices": list(facts.notices),
             "sha256": dict(facts.file_hashes),
         },
         "engine": {"device": facts.device, "precision": facts.precision},

@@ -25,11 +25,17 @@ SHORT: dict[str, Any] = {"semantic_max_tokens": 24, "silent": True}
 
 
 @pytest.fixture(autouse=True)
-def random_tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def random_tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """A default engine that is there at once, and variables that say nothing else."""
     for name in ("SUNO_USE_SMALL_MODELS", "SUNO_OFFLOAD_CPU", "SUNO_ENABLE_MPS", "BARK_VOICES"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("BARK_MODEL", "random-tiny")
+
+
+@pytest.fixture
+def nothing_loaded() -> Iterator[None]:
+    """No default engine before the test, nor after it."""
+    classic._default.forget()
     yield
     classic._default.forget()
 
@@ -70,6 +76,7 @@ def test_everything_in_all_can_be_imported_from_the_package() -> None:
         assert getattr(bark, name) is getattr(classic, name)
 
 
+@pytest.mark.usefixtures("nothing_loaded")
 def test_sunos_readme_script_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -173,6 +180,7 @@ def test_errors_name_what_is_wrong(call: Any, error: type[Exception], named: str
     assert named in str(raised.value)
 
 
+@pytest.mark.usefixtures("nothing_loaded")
 def test_preloading_again_keeps_what_is_loaded() -> None:
     engine = bark.load_codec_model()
     bark.preload_models()
@@ -182,6 +190,7 @@ def test_preloading_again_keeps_what_is_loaded() -> None:
     assert bark.load_codec_model() is not engine
 
 
+@pytest.mark.usefixtures("nothing_loaded")
 def test_threads_share_one_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     loads: list[str] = []
 
@@ -204,6 +213,7 @@ def test_threads_share_one_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(tokens == results[0] for tokens in results)
 
 
+@pytest.mark.usefixtures("nothing_loaded")
 def test_a_wrong_switch_is_refused_when_the_engine_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUNO_OFFLOAD_CPU", "maybe")
     with pytest.raises(BarkError, match="SUNO_OFFLOAD_CPU is 'maybe'"):

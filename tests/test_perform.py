@@ -28,6 +28,7 @@ from bark_infinity.audio import read_audio
 from bark_infinity.error_handling import BarkError
 from bark_infinity.perform_flags import FLAGS, flags_as_markdown, make_parser, parse_flags
 from bark_infinity.random_tiny import BytesFrontEnd, random_tiny_config
+from bark_infinity.render_bars import RenderBars
 from bark_infinity.requests import Rendering, RenderProgress, RenderRequest, RenderSettings, StageStats, Timings
 from bark_infinity.tokens import BarkTokens
 from bark_infinity.voices import VoiceHistory
@@ -354,6 +355,7 @@ def test_each_clip_leaves_sound_voice_and_a_record_that_repeats_it(
     assert (request["semantic_seed"], request["coarse_seed"], request["fine_seed"]) == (second, 3, second)
     assert RenderSettings(**record["settings"]) == RenderSettings(semantic_temp=0.9, fine_temp=0.25)
     assert record["checkpoint"]["family"] == "stand-in"
+    assert record["checkpoint"]["notices"] == ["it only hums"]
     assert record["result"]["stopped"] == "eos"
     assert record["result"]["stats"]["semantic"]["mean_log_prob"] is None  # NaN is not JSON
     assert "a note" in record["result"]["notices"]
@@ -472,6 +474,24 @@ def test_silent_prints_nothing_and_draws_nothing(engine: StandInEngine, capsys: 
     assert perform.main(["--text_prompt", "one", "--silent"]) == perform.RENDERED
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", "")
+
+
+def test_a_terminal_sees_each_stage_and_all_clips_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal, pipe = Terminal(), io.StringIO()
+    for screen in (terminal, pipe):
+        monkeypatch.setattr(sys, "stderr", screen)
+        with RenderBars(2) as bars:
+            for stage in ("semantic", "coarse"):
+                bars(RenderProgress(stage, 1, 2))
+                bars(RenderProgress(stage, 2, 2))
+            bars.finish_clips(2)
+    for word in ("clips:", "semantic:", "coarse:", "2/2", "<"):  # tqdm writes elapsed<remaining
+        assert word in terminal.getvalue()
+    assert pipe.getvalue() == ""
 
 
 def test_a_missing_checkpoint_exits_1_and_names_the_way_out(
