@@ -20,10 +20,13 @@ from torch import Tensor, nn
 from bark_infinity.audio import checked_mono, resample
 from bark_infinity.codec_stream import CodecStream, StreamingDecoder, frames_before_first_sample
 from bark_infinity.error_handling import BarkError, CheckpointError
+from bark_infinity.original_encodec import read_original_encodec
 from bark_infinity.tokens import Int64Array
 
 if TYPE_CHECKING:
     from transformers import EncodecModel
+
+    from bark_infinity.weights import Checkpoint
 
 Float32Array = NDArray[np.float32]
 
@@ -120,6 +123,29 @@ class Codec:
             ) from error
         _assign_weights(model, state)
         return cls(model, n_codebooks=n_codebooks, device="cpu" if device is None else device)
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint, *, device: torch.device | str | None = None) -> Codec:
+        """Builds the codec of a Bark checkpoint, in transformers' format or Meta's original file.
+
+        Raises:
+            CheckpointError: When the checkpoint has no codec, or one whose codebooks or rate are not Bark's.
+        """
+        if checkpoint.codec_config is not None:
+            config, state = checkpoint.codec_config, checkpoint.load_stage("codec")
+        elif checkpoint.original_codec_file is not None:
+            config, state = read_original_encodec(checkpoint.original_codec_file)
+        else:
+            raise CheckpointError(f"'{checkpoint.source}' has no codec; decode with another checkpoint's")
+        bark = checkpoint.config
+        codec = cls.from_state(config, state, n_codebooks=bark.fine.n_fine_codebooks, device=device)
+        if (codec.codebook_size, codec.sample_rate) != (bark.codebook_size, bark.sample_rate):
+            raise CheckpointError(
+                f"the codec of '{checkpoint.source}' has codebooks of {codec.codebook_size} at "
+                f"{codec.sample_rate} Hz, its GPTs speak codebooks of {bark.codebook_size} at "
+                f"{bark.sample_rate} Hz; use the codec it was published with"
+            )
+        return codec
 
     @property
     def device(self) -> torch.device:

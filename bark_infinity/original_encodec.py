@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bark_infinity.codec import Codec
 from bark_infinity.error_handling import CheckpointError
 
 # What transformers' default EncodecConfig says, written out because the file stores no configuration.
@@ -47,19 +46,18 @@ _RENAMES = (
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.th")
 
 
-def load_original_encodec(
-    path: str | os.PathLike[str], *, n_codebooks: int = 8, device: torch.device | str | None = None
-) -> Codec:
+def read_original_encodec(path: str | os.PathLike[str]) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
     """Reads the original 24 kHz codec; nothing in the file is executed.
 
     Args:
         path: The ``.th`` file. Where its name ends in the start of a sha256, as Meta's does, the content must
             match.
-        n_codebooks: C, codebooks in use (Bark: 8, which is 6 kbps).
-        device: Where it computes; None is the CPU.
+
+    Returns:
+        What `Codec.from_state` takes: fields of transformers' ``EncodecConfig``, and weights by its names.
 
     Raises:
-        CheckpointError: When the file is missing, damaged, holds more than tensors, or is another network's.
+        CheckpointError: When the file is missing, damaged, or holds anything but tensors.
     """
     source = Path(path)
     try:
@@ -88,12 +86,7 @@ def load_original_encodec(
         raise CheckpointError(
             f"{source} holds no state dict of tensors; expected Meta's encodec_24khz-d7cc33bc.th"
         )
-    return Codec.from_state(
-        ENCODEC_24KHZ,
-        {transformers_name(str(name)): tensor for name, tensor in state.items()},
-        n_codebooks=n_codebooks,
-        device=device,
-    )
+    return ENCODEC_24KHZ, {transformers_name(str(name)): tensor for name, tensor in state.items()}
 
 
 def transformers_name(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from functools import cache
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from bark_infinity import codec as codec_module
 from bark_infinity.codec import Codec
 from bark_infinity.error_handling import BarkError, CheckpointError
+from bark_infinity.random_tiny import random_tiny_checkpoint
 
 TINY = {
     "num_filters": 8,
@@ -373,3 +375,21 @@ def test_the_24_khz_codec_states_barks_numbers():
         8,
     )
     assert bark.is_causal
+
+
+def test_a_checkpoints_codec_speaks_its_tokens():
+    checkpoint = random_tiny_checkpoint()
+    loaded = Codec.from_checkpoint(checkpoint)
+    assert loaded.n_codebooks == checkpoint.config.fine.n_fine_codebooks
+    codes = np.full((8, 3), checkpoint.config.codebook_size - 1)
+    assert loaded.decode([codes])[0].size == 3 * loaded.hop_length
+
+
+def test_a_checkpoint_without_its_own_codec_is_refused():
+    checkpoint = random_tiny_checkpoint()
+    with pytest.raises(CheckpointError, match="has no codec"):
+        Codec.from_checkpoint(dataclasses.replace(checkpoint, codec_config=None))
+    assert checkpoint.codec_config is not None
+    slow = dict(checkpoint.codec_config, sampling_rate=48_000, target_bandwidths=[12.0])
+    with pytest.raises(CheckpointError, match=r"at 48000 Hz, its GPTs speak .* at 24000 Hz"):
+        Codec.from_checkpoint(dataclasses.replace(checkpoint, codec_config=slow))

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from bark_infinity.codec import Codec
 from bark_infinity.error_handling import CheckpointError
-from bark_infinity.original_encodec import load_original_encodec, transformers_name
+from bark_infinity.original_encodec import read_original_encodec, transformers_name
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -39,27 +40,25 @@ def _rearrange(x, pattern):
 @pytest.fixture(scope="module")
 def meta_model():
     """Meta's 24 kHz architecture with random weights; its torchaudio only reads and writes files."""
-    with pytest.MonkeyPatch.context() as patch:
+    with (
+        pytest.MonkeyPatch.context() as patch
+    ):  # for the import alone: transformers also looks for torchaudio
         if importlib.util.find_spec("torchaudio") is None:
             patch.setitem(sys.modules, "torchaudio", types.ModuleType("torchaudio"))
         if importlib.util.find_spec("einops") is None:
             einops = types.ModuleType("einops")
             einops.rearrange, einops.repeat = _rearrange, None
             patch.setitem(sys.modules, "einops", einops)
-        for name in [name for name in sys.modules if name.partition(".")[0] == "encodec"]:
-            patch.delitem(sys.modules, name)
         package = importlib.import_module("encodec.model")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            model = package.EncodecModel.encodec_model_24khz(pretrained=False).eval().requires_grad_(False)
-            found = model.encoder(torch.randn(1, 1, 4_800).cumsum(-1) / 50)[0]
-            for index, layer in enumerate(model.quantizer.vq.layers):
-                layer._codebook.embed.normal_().mul_(found.std(-1) / (index + 1))
-            model.quantizer.vq.layers[0]._codebook.embed += found.mean(-1)
-        model.set_target_bandwidth(6.0)
-        yield model
-        for name in [name for name in sys.modules if name.partition(".")[0] == "encodec"]:
-            del sys.modules[name]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = package.EncodecModel.encodec_model_24khz(pretrained=False).eval().requires_grad_(False)
+        found = model.encoder(torch.randn(1, 1, 4_800).cumsum(-1) / 50)[0]
+        for index, layer in enumerate(model.quantizer.vq.layers):
+            layer._codebook.embed.normal_().mul_(found.std(-1) / (index + 1))
+        model.quantizer.vq.layers[0]._codebook.embed += found.mean(-1)
+    model.set_target_bandwidth(6.0)
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +71,7 @@ def codec_file(meta_model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def codec(codec_file):
-    return load_original_encodec(codec_file)
+    return Codec.from_state(*read_original_encodec(codec_file), n_codebooks=8)
 
 
 @needs_encodec
@@ -105,7 +104,7 @@ def test_a_file_that_does_not_match_the_hash_in_its_name_is_refused(codec_file, 
     other = tmp_path / "encodec_24khz-d7cc33bc.th"
     other.write_bytes(codec_file.read_bytes())
     with pytest.raises(CheckpointError, match="its name says d7cc33bc"):
-        load_original_encodec(other)
+        read_original_encodec(other)
 
 
 class Malicious:
@@ -117,7 +116,7 @@ def test_nothing_in_the_file_is_executed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"encoder.model.0.conv.conv.bias": Malicious()}, tmp_path / "bad.th")
     with pytest.raises(CheckpointError, match="plain tensors"):
-        load_original_encodec(tmp_path / "bad.th")
+        read_original_encodec(tmp_path / "bad.th")
     assert not (tmp_path / "pwned").exists()
 
 
@@ -126,18 +125,18 @@ def test_a_damaged_file_is_refused(tmp_path, content):
     path = tmp_path / "codec.th"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match="plain tensors"):
-        load_original_encodec(path)
+        read_original_encodec(path)
 
 
 def test_a_missing_file_and_another_networks_file_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match="cannot be read"):
-        load_original_encodec(tmp_path / "none.th")
+        read_original_encodec(tmp_path / "none.th")
     torch.save({"lm.weight": torch.zeros(2)}, tmp_path / "lm.th")
     with pytest.raises(CheckpointError, match=r"unexpected lm\.weight"):
-        load_original_encodec(tmp_path / "lm.th")
+        Codec.from_state(*read_original_encodec(tmp_path / "lm.th"), n_codebooks=8)
     torch.save([torch.zeros(2)], tmp_path / "list.th")
     with pytest.raises(CheckpointError, match="no state dict"):
-        load_original_encodec(tmp_path / "list.th")
+        read_original_encodec(tmp_path / "list.th")
 
 
 @pytest.mark.parametrize(
