@@ -65,6 +65,7 @@ class BarkEngine:
         *,
         offload: Offload = "auto",
         offline: bool | None = None,
+        prefer_small: bool = False,
     ) -> BarkEngine:
         """Finds a checkpoint, plans its memory, and loads it.
 
@@ -74,6 +75,7 @@ class BarkEngine:
             precision: ``auto`` (float32 on CPU, bfloat16 or float16 on CUDA), ``fp32``, ``bf16``, or ``fp16``.
             offload: ``on`` holds one stage at a time, ``off`` all of them, ``auto`` whichever fits.
             offline: True never uses the network; None follows ``HF_HUB_OFFLINE``.
+            prefer_small: Of a legacy directory that holds both sizes of a stage, take the small one.
 
         Raises:
             CheckpointError: When the checkpoint is missing, incomplete, damaged or not to be trusted.
@@ -81,7 +83,7 @@ class BarkEngine:
         """
         where = _device(device)
         dtype = _precision(precision, where)
-        checkpoint = load_checkpoint(source, offline=offline)
+        checkpoint = load_checkpoint(source, offline=offline, prefer_small=prefer_small)
         plan = plan_memory(checkpoint.config, where, dtype, free_memory(where), offload)
         logger.info("%s: %s", checkpoint.family, plan.describe())
         engine = cls(checkpoint, plan)
@@ -198,16 +200,19 @@ class BarkEngine:
 
     def decode(self, codes: Sequence[Int64Array]) -> list[NDArray[np.float32]]:
         """Stage 4 alone: (C, T) codes, fine or coarse, to (S,) float32 audio each."""
+        self._require_codec()
         with self._lock:
             return self._stages.codec().decode(codes)
 
     def decode_stream(self) -> CodecStream:
         """A decoder that takes codes piece by piece; its pieces of audio add up to what `decode` gives."""
+        self._require_codec()
         with self._lock:
             return self._stages.codec().stream()
 
     def encode(self, audio: NDArray[np.floating], sample_rate: int) -> Int64Array:
         """A recording (S,) to (n_fine_codebooks, T) codes, resampled to the codec's rate."""
+        self._require_codec()
         with self._lock:
             return self._stages.codec().encode(audio, sample_rate)
 
@@ -226,8 +231,8 @@ class BarkEngine:
         who = f"checkpoint '{self.family}'"
         defaults = self.default_settings
         utterances = [prepare(r, self.config, defaults, self.front_end, who) for r in requests]
-        if last == "codec" and not self.checkpoint.has_codec:
-            raise BarkError(f"{who} has no codec, so there is no audio; render with decode=False, or add its EnCodec")
+        if last == "codec":
+            self._require_codec()
         for notice in (notice for utterance in utterances for notice in utterance.notices):
             logger.warning("%s", notice)
         steps = {
@@ -240,6 +245,13 @@ class BarkEngine:
             for stage in _STAGE_ORDER[: _STAGE_ORDER.index(last) + 1]:
                 steps[stage](utterances, _Meter(stage, progress, cancel))
         return [utterance.rendering(self.config) for utterance in utterances]
+
+    def _require_codec(self) -> None:
+        if not self.checkpoint.has_codec:
+            raise BarkError(
+                f"checkpoint '{self.family}' has no codec, so there is no audio: render with decode=False, or put its "
+                "EnCodec (encodec_24khz-d7cc33bc.th, or a directory named encodec) beside its files"
+            )
 
     def _text_to_semantic(self, utterances: Sequence[Utterance], meter: _Meter) -> None:
         todo = [u for u in utterances if u.semantic is None]

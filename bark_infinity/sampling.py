@@ -79,17 +79,19 @@ class Sampler:
         self._prepare()
 
     def _prepare(self) -> None:
-        column = {"device": self._device, "dtype": torch.float32}
         temperatures = [f.temperature for f in self._filters]
         self._greedy = torch.tensor([t == 0 for t in temperatures], device=self._device)
         self._all_greedy = all(t == 0 for t in temperatures)
-        self._temperature = torch.tensor([[t or 1.0] for t in temperatures], **column)
+        self._temperature = self._column([t or 1.0 for t in temperatures])
         with_p = [i for i, f in enumerate(self._filters) if f.top_p is not None]
         with_k = [i for i, f in enumerate(self._filters) if f.top_k is not None]
         self._p_rows = torch.tensor(with_p, device=self._device, dtype=torch.int64)
         self._k_rows = torch.tensor(with_k, device=self._device, dtype=torch.int64)
-        self._top_p = torch.tensor([[self._filters[i].top_p] for i in with_p], **column)
-        self._top_k = [int(self._filters[i].top_k or 0) for i in with_k]
+        self._top_p = self._column([self._filters[i].top_p or 1.0 for i in with_p])
+        self._top_k = [self._filters[i].top_k or 1 for i in with_k]
+
+    def _column(self, values: Sequence[float]) -> Tensor:
+        return torch.tensor(values, device=self._device, dtype=torch.float32)[:, None]
 
     def __call__(self, logits: Tensor, uniforms: Tensor) -> Draw:
         """Draws one token per row.
