@@ -2,7 +2,7 @@
 
 import sys
 
-from bark_infinity.perform import main
+from bark_infinity.perform.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bark_infinity.error_handling import BarkError, CheckpointError, VoiceFormatError
     from bark_infinity.requests import Rendering, RenderProgress, RenderRequest, RenderSettings
     from bark_infinity.tokens import SAMPLE_RATE, BarkTokens, TokenSpace
-    from bark_infinity.voices import VoiceHistory
+    from bark_infinity.voices.history import VoiceHistory
 
 _HOME_OF = {
     "BarkEngine": "engine",
@@ -48,7 +48,7 @@ _HOME_OF = {
     "SAMPLE_RATE": "tokens",
     "BarkTokens": "tokens",
     "TokenSpace": "tokens",
-    "VoiceHistory": "voices",
+    "VoiceHistory": "voices.history",
     "codec_decode": "classic",
     "generate_audio": "classic",
     "generate_coarse": "classic",

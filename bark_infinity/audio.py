@@ -121,8 +121,7 @@ def read_audio(path: str | os.PathLike[str], sample_rate: int | None = None) -> 
                 )
             if n_frames > MAX_DURATION_S * rate:
                 raise BarkError(
-                    f"{source} lasts {n_frames / rate:.0f} s, expected at most {MAX_DURATION_S:.0f} s; cut "
-                    "it first"
+                    f"{source} lasts {n_frames / rate:.0f} s, expected at most {MAX_DURATION_S:.0f} s; cut it first"
                 )
             # By blocks, so that memory follows what is in the file and not what its header claims.
             blocks = file.blocks(_BLOCK_FRAMES, dtype="float32", always_2d=True)  # (S, channels) each
@@ -148,9 +147,7 @@ def resample(audio: Float32Array, from_rate: int, to_rate: int) -> Float32Array:
     """
     for rate in (from_rate, to_rate):
         if not 1 <= rate <= MAX_SAMPLE_RATE:
-            raise BarkError(
-                f"cannot resample from {from_rate} to {to_rate} Hz, expected 1 to {MAX_SAMPLE_RATE} Hz"
-            )
+            raise BarkError(f"cannot resample from {from_rate} to {to_rate} Hz, expected 1 to {MAX_SAMPLE_RATE} Hz")
     if from_rate == to_rate:
         return audio
     import soxr

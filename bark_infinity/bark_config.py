@@ -260,17 +260,11 @@ def _known_fields(kind: type[_Config], values: JsonObject, where: str) -> _Confi
             continue
         wanted = {"int": int, "float": float, "bool": bool}[str(spec.type)]
         if isinstance(value, bool) != (wanted is bool) or not isinstance(value, int | float):
-            raise CheckpointError(
-                f"{where}.{spec.name} is {value!r}, expected {spec.type}; the file may be damaged"
-            )
+            raise CheckpointError(f"{where}.{spec.name} is {value!r}, expected {spec.type}; the file may be damaged")
         taken[spec.name] = wanted(value)
     missing = [
-        spec.name
-        for spec in dataclasses.fields(kind)
-        if spec.name not in taken and spec.default is dataclasses.MISSING
+        spec.name for spec in dataclasses.fields(kind) if spec.name not in taken and spec.default is dataclasses.MISSING
     ]
     if missing:
-        raise CheckpointError(
-            f"{where} lacks {', '.join(missing)}; expected the fields of a transformers BarkModel"
-        )
+        raise CheckpointError(f"{where} lacks {', '.join(missing)}; expected the fields of a transformers BarkModel")
     return kind(**taken)

@@ -1,7 +1,7 @@
 """Suno's text front end: the WordPiece tokenizer of ``bert-base-multilingual-cased``, without special tokens.
 
 Light module: the ``tokenizers`` library, no torch and no transformers. Files come from the checkpoint's directory
-or the local Hugging Face cache; see `bark_infinity.checkpoint_sources`.
+or the local Hugging Face cache; see `bark_infinity.checkpoints.sources`.
 """
 
 from __future__ import annotations

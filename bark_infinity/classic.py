@@ -24,11 +24,11 @@ from bark_infinity.default_engine import EngineChoice, choose_engine, load_engin
 from bark_infinity.error_handling import BarkError
 from bark_infinity.requests import Rendering, RenderRequest, RenderSettings
 from bark_infinity.tokens import SAMPLE_RATE, SUNO_TOKENS, Int64Array, TokenSpace
-from bark_infinity.voices import VoiceHistory
+from bark_infinity.voices.history import VoiceHistory
 
 if TYPE_CHECKING:
     from bark_infinity.engine import BarkEngine
-    from bark_infinity.voice_catalogue import VoiceEntry
+    from bark_infinity.voices.catalogue import VoiceEntry
 
 __all__ = [
     "SAMPLE_RATE",
@@ -287,7 +287,7 @@ def generate_text_semantic(
         BarkError: As for `generate_audio`.
         VoiceFormatError: As for `generate_audio`.
     """
-    from bark_infinity.render_bars import RenderBars
+    from bark_infinity.perform.bars import RenderBars
 
     engine = _default.get()
     changes, seeds = _split_keywords(more, "generate_text_semantic")
@@ -399,13 +399,13 @@ def save_as_prompt(filepath: str | os.PathLike[str], full_generation: Mapping[st
 
 def list_speakers() -> list[VoiceEntry]:
     """The voices that ``history_prompt`` can name."""
-    from bark_infinity.voice_catalogue import VoiceCatalogue
+    from bark_infinity.voices.catalogue import VoiceCatalogue
 
     return list(VoiceCatalogue().list())
 
 
 def _render(engine: BarkEngine, request: RenderRequest, silent: bool) -> Rendering:
-    from bark_infinity.render_bars import RenderBars
+    from bark_infinity.perform.bars import RenderBars
 
     with RenderBars(silent=silent) as bars:
         rendering = engine.render([request], progress=bars)[0]
@@ -468,7 +468,7 @@ def _voice(history: History | None, engine: BarkEngine) -> VoiceHistory | None:
         return history
     if isinstance(history, Mapping):
         return _from_arrays(history, engine.space, "history_prompt")
-    from bark_infinity.voice_catalogue import VoiceCatalogue
+    from bark_infinity.voices.catalogue import VoiceCatalogue
 
     return _told(VoiceCatalogue().resolve(history, repair=True))
 

@@ -110,7 +110,7 @@ def load_engine(choice: EngineChoice) -> BarkEngine:
 
 
 def _checkpoint(model: str | None, small: bool, environment: EnvironmentSwitches) -> tuple[str, str]:
-    from bark_infinity.checkpoint_sources import locate
+    from bark_infinity.checkpoints.sources import locate
 
     if model is not None:
         return model, "it was asked for"

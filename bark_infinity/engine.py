@@ -21,19 +21,19 @@ import torch
 from numpy.typing import NDArray
 
 from bark_infinity.bark_config import BarkConfig
-from bark_infinity.coarse_stage import coarse_job, run_coarse
-from bark_infinity.codec import Codec
-from bark_infinity.codec_stream import CodecStream
+from bark_infinity.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from bark_infinity.codec.codec import Codec
+from bark_infinity.codec.stream import CodecStream
 from bark_infinity.error_handling import BarkError
-from bark_infinity.fine_stage import fine_job, run_fine
 from bark_infinity.memory import MemoryPlan, Offload, free_memory, plan_memory
-from bark_infinity.model import CausalGPT, FineGPT
 from bark_infinity.requests import Rendering, RenderProgress, RenderRequest, RenderSettings, Stage, Watch
-from bark_infinity.semantic_stage import run_semantic, semantic_job
+from bark_infinity.stages.coarse import coarse_job, run_coarse
+from bark_infinity.stages.fine import fine_job, run_fine
+from bark_infinity.stages.model import CausalGPT, FineGPT
+from bark_infinity.stages.semantic import run_semantic, semantic_job
 from bark_infinity.text_front_end import TextFrontEnd
 from bark_infinity.tokens import Int64Array, TokenSpace
 from bark_infinity.utterance import Utterance, prepare, stage_seconds, stage_stats
-from bark_infinity.weights import Checkpoint, load_checkpoint
 
 logger = logging.getLogger(__name__)
 

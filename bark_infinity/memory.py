@@ -10,7 +10,7 @@ import torch
 
 from bark_infinity.bark_config import BarkConfig, GPTConfig
 from bark_infinity.error_handling import BarkError
-from bark_infinity.model import KeyValueCache
+from bark_infinity.stages.model import KeyValueCache
 
 _USABLE_SHARE = 0.85  # of the free memory; the rest is for activations, the codec and everybody else
 _MOST_ROWS = {

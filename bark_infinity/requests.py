@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bark_infinity.error_handling import BarkError
 from bark_infinity.tokens import SUNO_TOKENS, BarkTokens, Int64Array, TokenSpace
-from bark_infinity.voices import VoiceHistory
+from bark_infinity.voices.history import VoiceHistory
 
 Stage = Literal["semantic", "coarse", "fine", "codec"]
 
@@ -43,9 +43,7 @@ class RenderSettings:
     semantic_allow_early_stop: bool = True  # False: Confused Travolta Mode, never stops before the limit
     semantic_max_gen_duration_s: float | None = None
     semantic_max_tokens: int | None = None
-    semantic_history_oversize_limit: int | None = (
-        None  # use only the last N semantic tokens of the voice in stage 1
-    )
+    semantic_history_oversize_limit: int | None = None  # use only the last N semantic tokens of the voice in stage 1
 
     coarse_temp: float = 0.7
     coarse_top_k: int | None = None
@@ -75,14 +73,10 @@ class RenderSettings:
         for name in ("semantic_top_p", "coarse_top_p", "semantic_min_eos_p"):
             value = getattr(self, name)
             if value is not None and not 0 < value <= 1:
-                raise BarkError(
-                    f"{name} is {value}, expected a probability in (0, 1], or None to switch it off"
-                )
+                raise BarkError(f"{name} is {value}, expected a probability in (0, 1], or None to switch it off")
         limit = self.semantic_max_gen_duration_s
         if limit is not None and not 0 < limit < float("inf"):
-            raise BarkError(
-                f"semantic_max_gen_duration_s is {limit}, expected seconds above 0, or None for no limit"
-            )
+            raise BarkError(f"semantic_max_gen_duration_s is {limit}, expected seconds above 0, or None for no limit")
         if self.coarse_history_time_alignment_hack > 0:
             raise BarkError(
                 f"coarse_history_time_alignment_hack is {self.coarse_history_time_alignment_hack}, expected 0 or a "
@@ -129,9 +123,7 @@ class RenderRequest:
                 f"a request needs exactly one of text, text_ids and semantic, got {', '.join(given) or 'none'}"
             )
         if self.coarse is not None and self.semantic is None:
-            raise BarkError(
-                "a request with coarse tokens needs the semantic tokens they belong to; pass semantic too"
-            )
+            raise BarkError("a request with coarse tokens needs the semantic tokens they belong to; pass semantic too")
         for stage in ("semantic", "coarse", "fine"):
             seed = self.stage_seed(stage)
             if not 0 <= seed < 2**64:
@@ -208,9 +200,7 @@ class Rendering:
         Raises:
             VoiceFormatError: When the rendering is empty or was cancelled.
         """
-        return VoiceHistory(
-            self.tokens.semantic, self.tokens.coarse, self.tokens.fine, space=self.voice_space
-        )
+        return VoiceHistory(self.tokens.semantic, self.tokens.coarse, self.tokens.fine, space=self.voice_space)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,10 @@ class TextEncoding:
 class TextFrontEnd(Protocol):
     """Turns normalised text into token ids. Implementations never raise on any str."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What errors and records call it."""
+        ...
 
     def encode(self, text: str) -> TextEncoding:
         """Encodes one text; empty text gives no ids."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import BarkModel
 
-    from bark_infinity.voices import VoiceHistory
+    from bark_infinity.voices.history import VoiceHistory
 
 Stage = Literal["semantic", "coarse", "fine"]
 State = dict[str, "torch.Tensor"]
@@ -235,7 +235,7 @@ def golden_voice(voice: str | list[int] | None, voices_directory: Path | None = 
     """The voice of a golden case: none, a named ``.npz`` file, or one drawn from ``[seed, S]``."""
     if voice is None:
         return None
-    from bark_infinity.voices import VoiceHistory
+    from bark_infinity.voices.history import VoiceHistory
 
     if isinstance(voice, str):
         if voices_directory is None:

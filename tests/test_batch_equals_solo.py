@@ -77,9 +77,7 @@ def tokens_of(renderings) -> list[np.ndarray]:
 
 
 def differing_tokens(left: list[np.ndarray], right: list[np.ndarray]) -> int:
-    return sum(
-        abs(len(a) - len(b)) + int((a[: len(b)] != b[: len(a)]).sum()) for a, b in zip(left, right, strict=True)
-    )
+    return sum(abs(len(a) - len(b)) + int((a[: len(b)] != b[: len(a)]).sum()) for a, b in zip(left, right, strict=True))
 
 
 @pytest.mark.parametrize("greedy", [False, True], ids=["sampled", "greedy"])

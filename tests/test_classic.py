@@ -19,7 +19,7 @@ from bark_infinity.engine import BarkEngine
 from bark_infinity.environment import EnvironmentSwitches
 from bark_infinity.error_handling import BarkError, CheckpointError, VoiceFormatError
 from bark_infinity.requests import RenderRequest
-from bark_infinity.voices import VoiceHistory
+from bark_infinity.voices.history import VoiceHistory
 
 SHORT: dict[str, Any] = {"semantic_max_tokens": 24, "silent": True}
 
@@ -229,7 +229,7 @@ def present(monkeypatch: pytest.MonkeyPatch, *sources: str) -> None:
         if source not in sources:
             raise CheckpointError(f"{source} is not there")
 
-    monkeypatch.setattr("bark_infinity.checkpoint_sources.locate", locate)
+    monkeypatch.setattr("bark_infinity.checkpoints.sources.locate", locate)
 
 
 @pytest.mark.parametrize(

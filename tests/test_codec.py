@@ -12,10 +12,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bark_infinity import codec as codec_module
-from bark_infinity.codec import Codec
+from bark_infinity.checkpoints.random_tiny import random_tiny_checkpoint
+from bark_infinity.codec import codec as codec_module
+from bark_infinity.codec.codec import Codec
 from bark_infinity.error_handling import BarkError, CheckpointError
-from bark_infinity.random_tiny import random_tiny_checkpoint
 
 TINY = {
     "num_filters": 8,
@@ -119,9 +119,7 @@ def test_decode_equals_transformers_with_the_two_coarse_codebooks_alone(shape):
 def test_on_a_cpu_a_row_is_bitwise_the_same_in_any_company(shape):
     rows = random_codes(shape, 20, 3, 9)
     together = codec(shape).decode(rows)
-    assert all(
-        np.array_equal(a, codec(shape).decode([row])[0]) for a, row in zip(together, rows, strict=True)
-    )
+    assert all(np.array_equal(a, codec(shape).decode([row])[0]) for a, row in zip(together, rows, strict=True))
 
 
 @SHAPES
@@ -339,9 +337,7 @@ def test_loading_draws_no_random_numbers_and_leaves_the_state_as_it_was():
 def test_weights_that_do_not_fit_are_named():
     state = dict(oracle("tiny").state_dict())
     lacking = {name: t for name, t in state.items() if name != "decoder.layers.1.lstm.bias_hh_l0"}
-    with pytest.raises(
-        CheckpointError, match=r"missing decoder\.layers\.1\.lstm\.bias_hh_l0; unexpected none"
-    ):
+    with pytest.raises(CheckpointError, match=r"missing decoder\.layers\.1\.lstm\.bias_hh_l0; unexpected none"):
         Codec.from_state(TINY, lacking, n_codebooks=8)
     with pytest.raises(CheckpointError, match=r"missing none; unexpected extra\.weight"):
         Codec.from_state(TINY, state | {"extra.weight": torch.zeros(1)}, n_codebooks=8)

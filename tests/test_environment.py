@@ -63,7 +63,7 @@ def test_error_names_what_was_asked_about() -> None:
 
 def test_a_wrong_variable_does_not_break_the_import() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "import bark_infinity.environment, bark_infinity.perform_flags"],
+        [sys.executable, "-c", "import bark_infinity.environment, bark_infinity.perform.flags"],
         env={"SUNO_OFFLOAD_CPU": "maybe", "PYTHONPATH": ":".join(p for p in sys.path if p)},
         capture_output=True,
         text=True,

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bark_infinity.bert_front_end import BertFrontEnd
-from bark_infinity.checkpoint_sources import is_offline, load_front_end, locate, read_json
+from bark_infinity.checkpoints.random_tiny import BytesFrontEnd, random_tiny_config
+from bark_infinity.checkpoints.sources import is_offline, load_front_end, locate, read_json
 from bark_infinity.error_handling import CheckpointError
-from bark_infinity.random_tiny import BytesFrontEnd, random_tiny_config
 
 PIECES = [
     "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]",
@@ -59,7 +59,7 @@ def no_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An empty Hugging Face cache, and no network."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr("bark_infinity.checkpoint_sources._cached_first", lambda repo, names: None)
+    monkeypatch.setattr("bark_infinity.checkpoints.sources._cached_first", lambda repo, names: None)
 
 
 def test_vocabulary_file_gives_the_ids_of_transformers_bert_tokenizer(vocabulary: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_suno_source_reads_text_through_a_cached_bert(
     def only_bert(repo: str, names: tuple[str, ...]) -> Path | None:
         return vocabulary / "vocab.txt" if repo.startswith("google-bert/") else None
 
-    monkeypatch.setattr("bark_infinity.checkpoint_sources._cached_first", only_bert)
+    monkeypatch.setattr("bark_infinity.checkpoints.sources._cached_first", only_bert)
     front_end = load_front_end("suno/bark-small", offline=True)
     assert front_end is not None
     assert front_end.name == "bert-base-multilingual-cased"
@@ -248,7 +248,7 @@ def test_offline_follows_the_environment_unless_told(monkeypatch: pytest.MonkeyP
 
 def test_finding_a_checkpoint_loads_no_torch() -> None:
     code = (
-        "import sys; from bark_infinity.checkpoint_sources import load_front_end; load_front_end('random-tiny'); "
+        "import sys; from bark_infinity.checkpoints.sources import load_front_end; load_front_end('random-tiny'); "
         "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)

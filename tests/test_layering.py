@@ -33,21 +33,21 @@ ONE_HOME = {
     "ray": {"experiments/executors.py"},
     "gradio": {"bark_infinity/webui.py"},
     "streamlit": {"bark_infinity/streamlit_app.py"},
-    "tqdm": {"bark_infinity/render_bars.py"},
+    "tqdm": {"bark_infinity/perform/bars.py"},
     "psutil": {"bark_infinity/memory.py"},
-    "platformdirs": {"bark_infinity/voice_catalogue.py"},
+    "platformdirs": {"bark_infinity/voices/catalogue.py"},
 }
 NO_TORCH = [
     "bark_infinity",
     "bark_infinity.tokens",
-    "bark_infinity.voices",
-    "bark_infinity.voice_catalogue",
+    "bark_infinity.voices.history",
+    "bark_infinity.voices.catalogue",
     "bark_infinity.requests",
     "bark_infinity.text_front_end",
     "bark_infinity.bert_front_end",
-    "bark_infinity.checkpoint_sources",
+    "bark_infinity.checkpoints.sources",
     "bark_infinity.bark_config",
-    "bark_infinity.perform",
+    "bark_infinity.perform.main",
     "bark_infinity.audio",
 ]
 HEAVY = {"torch", "transformers", "dearpygui", "librosa", "scipy", "sqlite_utils", "deap", "gradio", "streamlit"}

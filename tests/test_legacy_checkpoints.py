@@ -26,9 +26,9 @@ from bark_builders import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bark_infinity.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from bark_infinity.checkpoints.legacy import legacy_config, read_legacy_shape, read_legacy_tensors, read_pickle
 from bark_infinity.error_handling import CheckpointError
-from bark_infinity.legacy_checkpoint import legacy_config, read_legacy_shape, read_legacy_tensors, read_pickle
-from bark_infinity.weights import Checkpoint, load_checkpoint
 
 if TYPE_CHECKING:
     from transformers import BarkModel
@@ -129,7 +129,7 @@ def test_with_both_sizes_the_large_one_is_taken_unless_the_small_is_preferred(mo
 def test_a_legacy_directory_without_codec_yields_tokens_only_and_says_so(
     legacy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bark_infinity.checkpoint_sources._cached_first", lambda repo, names: None)
+    monkeypatch.setattr("bark_infinity.checkpoints.sources._cached_first", lambda repo, names: None)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     bare = tmp_path / "bare"
     shutil.copytree(legacy, bare, ignore=shutil.ignore_patterns("encodec"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bark_infinity.linear import PackedLinear, make_linear
+from bark_infinity.stages.linear import PackedLinear, make_linear
 
 WIDTHS = [(2304, 768), (768, 3072), (1024, 4096), (97, 32), (32, 128), (10_001, 48), (129, 1_025)]
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from bark_infinity.codec import Codec
+from bark_infinity.codec.codec import Codec
+from bark_infinity.codec.original import read_original_encodec, transformers_name
 from bark_infinity.error_handling import CheckpointError
-from bark_infinity.original_encodec import read_original_encodec, transformers_name
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -40,9 +40,7 @@ def _rearrange(x, pattern):
 @pytest.fixture(scope="module")
 def meta_model():
     """Meta's 24 kHz architecture with random weights; its torchaudio only reads and writes files."""
-    with (
-        pytest.MonkeyPatch.context() as patch
-    ):  # for the import alone: transformers also looks for torchaudio
+    with pytest.MonkeyPatch.context() as patch:  # for the import alone: transformers also looks for torchaudio
         if importlib.util.find_spec("torchaudio") is None:
             patch.setitem(sys.modules, "torchaudio", types.ModuleType("torchaudio"))
         if importlib.util.find_spec("einops") is None:

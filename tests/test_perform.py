@@ -23,15 +23,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bark_infinity import perform, perform_plan
 from bark_infinity.audio import read_audio
+from bark_infinity.checkpoints.random_tiny import BytesFrontEnd, random_tiny_config
 from bark_infinity.error_handling import BarkError
-from bark_infinity.perform_flags import FLAGS, flags_as_markdown, make_parser, parse_flags
-from bark_infinity.random_tiny import BytesFrontEnd, random_tiny_config
-from bark_infinity.render_bars import RenderBars
+from bark_infinity.perform import main as perform
+from bark_infinity.perform import plan as perform_plan
+from bark_infinity.perform.bars import RenderBars
+from bark_infinity.perform.flags import FLAGS, flags_as_markdown, make_parser, parse_flags
 from bark_infinity.requests import Rendering, RenderProgress, RenderRequest, RenderSettings, StageStats, Timings
 from bark_infinity.tokens import BarkTokens
-from bark_infinity.voices import VoiceHistory
+from bark_infinity.voices.history import VoiceHistory
 
 ROOT = Path(__file__).parent.parent
 
@@ -215,7 +216,7 @@ def test_help_and_docs_hold_the_whole_table() -> None:
 
 def test_help_answers_within_0_6_s_and_loads_nothing_heavy() -> None:
     probe = (
-        "import sys; from bark_infinity.perform import main; code = main(['--help']); "
+        "import sys; from bark_infinity.perform.main import main; code = main(['--help']); "
         "assert not {'torch', 'numpy', 'transformers'} & set(sys.modules); sys.exit(code)"
     )
     fastest = 60.0
@@ -326,7 +327,7 @@ def test_dry_run_tells_the_plan_and_touches_nothing(
 
 def test_dry_run_needs_no_torch() -> None:
     probe = (
-        "import sys; from bark_infinity.perform import main; "
+        "import sys; from bark_infinity.perform.main import main; "
         "code = main(['--text_prompt', 'hello', '--model', 'random-tiny', '--dry_run']); "
         "assert 'torch' not in sys.modules; code += main(['--list_speakers']); "
         "assert 'torch' not in sys.modules; sys.exit(code)"
@@ -449,7 +450,7 @@ def test_a_full_disk_fails_the_clip_and_not_the_run(
     def full(*_: object, **__: object) -> None:
         raise BarkError("cannot write it: no space left; make room on the disk")
 
-    monkeypatch.setattr("bark_infinity.perform_record.write_audio", full)
+    monkeypatch.setattr("bark_infinity.perform.record.write_audio", full)
     assert perform.main(["--text_prompt", "one"]) == perform.FAILED
     assert "no space left" in capsys.readouterr().err
 

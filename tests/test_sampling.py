@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bark_infinity.sampling import Filters, Sampler, stage_uniforms
+from bark_infinity.stages.sampling import Filters, Sampler, stage_uniforms
 
 CPU = torch.device("cpu")
 

@@ -26,8 +26,8 @@ from bark_builders import (
 
 from bark_infinity import BarkEngine, RenderRequest, RenderSettings, VoiceHistory
 from bark_infinity.bark_config import BarkConfig
+from bark_infinity.checkpoints.checkpoint import Checkpoint
 from bark_infinity.memory import free_memory, plan_memory
-from bark_infinity.weights import Checkpoint
 
 GREEDY = RenderSettings(semantic_temp=0, coarse_temp=0, fine_temp=0, semantic_min_eos_p=None)
 SHAPES = {"tiny": TINY, "other tiny": OTHER_TINY, "Suno's ids, tiny": SUNO_TINY}

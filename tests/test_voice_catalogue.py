@@ -13,8 +13,8 @@ import pytest
 
 from bark_infinity.error_handling import BarkError, VoiceFormatError
 from bark_infinity.tokens import SUNO_TOKENS
-from bark_infinity.voice_catalogue import VoiceCatalogue, default_directories, hub_directories
-from bark_infinity.voices import VoiceHistory
+from bark_infinity.voices.catalogue import VoiceCatalogue, default_directories, hub_directories
+from bark_infinity.voices.history import VoiceHistory
 
 REPOSITORY = Path(__file__).parents[1]
 REAL_VOICES = REPOSITORY.parent / "shared" / "voices"
@@ -255,7 +255,7 @@ def test_three_hundred_voices_are_listed_in_a_moment(tmp_path: Path) -> None:
 
 def test_the_catalogue_loads_nothing_heavy() -> None:
     program = (
-        "import sys; from bark_infinity.voice_catalogue import VoiceCatalogue; VoiceCatalogue().list(); "
+        "import sys; from bark_infinity.voices.catalogue import VoiceCatalogue; VoiceCatalogue().list(); "
         "print([m for m in ('torch', 'transformers', 'huggingface_hub', 'scipy') if m in sys.modules])"
     )
     told = subprocess.run(

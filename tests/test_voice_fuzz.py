@@ -18,10 +18,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from bark_infinity import bounded_npz
 from bark_infinity.error_handling import VoiceFormatError
 from bark_infinity.tokens import SUNO_TOKENS, TokenSpace
-from bark_infinity.voices import MAX_LOAD_MEMORY_BYTES, VoiceHistory
+from bark_infinity.voices import bounded_npz
+from bark_infinity.voices.history import MAX_LOAD_MEMORY_BYTES, VoiceHistory
 
 REAL_VOICES = Path(__file__).parents[2] / "shared" / "voices"
 KEYS = ("semantic_prompt", "coarse_prompt", "fine_prompt")

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from bark_infinity.error_handling import VoiceFormatError
 from bark_infinity.tokens import SUNO_TOKENS, TokenSpace
-from bark_infinity.voices import MAX_FILE_TOKENS, VoiceHistory
+from bark_infinity.voices.history import MAX_FILE_TOKENS, VoiceHistory
 
 REPOSITORY = Path(__file__).parents[1]
 REAL_VOICES = REPOSITORY.parent / "shared" / "voices"
@@ -421,7 +421,7 @@ def test_the_hash_covers_tokens_and_space_only() -> None:
 
 
 def test_the_hash_is_the_same_in_another_process() -> None:
-    program = "import sys; from bark_infinity.voices import VoiceHistory as V; print(V.load(sys.stdin.buffer).sha256)"
+    program = "import sys; from bark_infinity import VoiceHistory as V; print(V.load(sys.stdin.buffer).sha256)"
     told = subprocess.run(
         [sys.executable, "-c", program], cwd=REPOSITORY, input=voice_of().to_bytes(), capture_output=True, check=True
     )

@@ -25,11 +25,11 @@ from bark_builders import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bark_infinity.checkpoint_sources import MICRO_DIRECTORY
+from bark_infinity.checkpoints.checkpoint import Checkpoint, CheckpointFile, load_checkpoint
+from bark_infinity.checkpoints.sources import MICRO_DIRECTORY
+from bark_infinity.checkpoints.state_shapes import expected_shapes
+from bark_infinity.checkpoints.transformers_format import transformers_config
 from bark_infinity.error_handling import CheckpointError
-from bark_infinity.state_shapes import expected_shapes
-from bark_infinity.transformers_checkpoint import transformers_config
-from bark_infinity.weights import Checkpoint, CheckpointFile, load_checkpoint
 
 if TYPE_CHECKING:
     from transformers import BarkModel
@@ -449,7 +449,7 @@ def test_random_tiny_is_complete_repeatable_and_says_that_it_speaks_noise(caplog
 def test_random_tiny_codec_makes_audible_sound_below_full_scale() -> None:
     import numpy as np
 
-    from bark_infinity.codec import Codec
+    from bark_infinity.codec.codec import Codec
 
     checkpoint = load_checkpoint("random-tiny")
     assert checkpoint.codec_config is not None

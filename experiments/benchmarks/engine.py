@@ -16,7 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +24,19 @@ import numpy as np
 import torch
 
 from bark_infinity.bark_config import BarkConfig, GPTConfig
+from bark_infinity.checkpoints.checkpoint import Checkpoint
 from bark_infinity.engine import BarkEngine
 from bark_infinity.memory import MemoryPlan
 from bark_infinity.requests import RenderRequest, RenderSettings
 from bark_infinity.tokens import SUNO_TOKENS
-from bark_infinity.voices import VoiceHistory
-from bark_infinity.weights import Checkpoint
+from bark_infinity.voices.history import VoiceHistory
 
-SMALL = {"num_layers": 12, "num_heads": 12, "hidden_size": 768, "block_size": 1_024, "bias": False}
+SMALL = GPTConfig(num_layers=12, num_heads=12, hidden_size=768, block_size=1_024,
+                  input_vocab_size=129_600, output_vocab_size=10_048)  # fmt: skip
 CONFIG = BarkConfig(
-    semantic_gpt=GPTConfig(**SMALL, input_vocab_size=129_600, output_vocab_size=10_048),
-    coarse_gpt=GPTConfig(**SMALL, input_vocab_size=12_096, output_vocab_size=12_096),
-    fine_gpt=GPTConfig(**SMALL, input_vocab_size=1_056, output_vocab_size=1_056, n_codes_total=8, n_codes_given=1),
+    semantic_gpt=SMALL,
+    coarse_gpt=replace(SMALL, input_vocab_size=12_096, output_vocab_size=12_096),
+    fine_gpt=replace(SMALL, input_vocab_size=1_056, output_vocab_size=1_056, n_codes_total=8, n_codes_given=1),
 )
 N_SEMANTIC = 40  # 0.8 s: 60 frames, 120 flat coarse tokens, two coarse windows, one fine window
 TEXT_LENGTH = 30
@@ -63,7 +64,7 @@ class Figure:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark and prints its tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--threads", type=int, default=1, help="threads of torch, the same for both sides")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 16])
     parser.add_argument("--precisions", nargs="+", choices=sorted(PRECISIONS), default=["fp32"])
@@ -136,7 +137,7 @@ def _engine(stage: str, model: Any, precision: str) -> BarkEngine:
 
 def _texts(batch: int) -> list[list[int]]:
     rng = np.random.default_rng(1)
-    return rng.integers(1_000, 100_000, (batch, TEXT_LENGTH)).tolist()
+    return [rng.integers(1_000, 100_000, TEXT_LENGTH).tolist() for _ in range(batch)]
 
 
 def _semantics(batch: int) -> list[np.ndarray]:

@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 
 from bark_infinity.bark_config import BarkConfig
-from bark_infinity.model import FineGPT
 from bark_infinity.requests import RenderRequest, RenderSettings, Watch
-from bark_infinity.sampling import Filters, Sampler, stage_uniforms
+from bark_infinity.stages.model import FineGPT
+from bark_infinity.stages.sampling import Filters, Sampler, stage_uniforms
 from bark_infinity.tokens import Int64Array
 
 
@@ -64,9 +64,7 @@ class FineResult:
     log_probs: NDArray[np.float32]
 
 
-def fine_job(
-    config: BarkConfig, request: RenderRequest, settings: RenderSettings, coarse: Int64Array
-) -> FineJob:
+def fine_job(config: BarkConfig, request: RenderRequest, settings: RenderSettings, coarse: Int64Array) -> FineJob:
     """Lays out one request whose coarse codes (C, T) are there."""
     stage, pad = config.fine, config.codebook_size
     length, most_history = stage.max_fine_input_length, stage.max_fine_history_length
@@ -85,8 +83,7 @@ def fine_job(
     n_windows = max(0, math.ceil((n_frames - (length - n_history)) / hop)) + 1
     end = buffer.shape[1]
     windows = tuple(
-        FineWindow(start=min(hop * n, end - length), fill=min(n_history + hop * n, end - hop))
-        for n in range(n_windows)
+        FineWindow(start=min(hop * n, end - length), fill=min(n_history + hop * n, end - hop)) for n in range(n_windows)
     )
     shape = (n_windows, stage.n_fine_codebooks - len(coarse), length)
     uniforms = stage_uniforms(request.stage_seed("fine"), "fine", math.prod(shape)).reshape(shape)

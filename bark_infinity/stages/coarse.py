@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bark_infinity.bark_config import BarkConfig
-from bark_infinity.model import CausalGPT
 from bark_infinity.requests import RenderRequest, RenderSettings, Watch
-from bark_infinity.sampling import Filters, Sampler, stage_uniforms
+from bark_infinity.stages.model import CausalGPT
+from bark_infinity.stages.sampling import Filters, Sampler, stage_uniforms
 from bark_infinity.tokens import Int64Array
 
 
@@ -66,9 +66,7 @@ class CoarseResult:
     log_probs: NDArray[np.float32]
 
 
-def coarse_job(
-    config: BarkConfig, request: RenderRequest, settings: RenderSettings, semantic: Int64Array
-) -> CoarseJob:
+def coarse_job(config: BarkConfig, request: RenderRequest, settings: RenderSettings, semantic: Int64Array) -> CoarseJob:
     """Lays out one request whose semantic tokens (S,) are there."""
     stage, space = config.coarse, config.space
     ratio = space.flat_coarse_per_semantic
@@ -108,9 +106,7 @@ def flatten(codes: Int64Array, config: BarkConfig) -> Int64Array:
     return flat
 
 
-def run_coarse(
-    model: CausalGPT, jobs: Sequence[CoarseJob], config: BarkConfig, watch: Watch
-) -> list[CoarseResult]:
+def run_coarse(model: CausalGPT, jobs: Sequence[CoarseJob], config: BarkConfig, watch: Watch) -> list[CoarseResult]:
     """Renders jobs of one lockstep group as one batch.
 
     Returns:

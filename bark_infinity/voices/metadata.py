@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from bark_infinity.bounded_npz import Array
 from bark_infinity.error_handling import VoiceFormatError
 from bark_infinity.tokens import SUNO_TOKENS, TokenSpace
+from bark_infinity.voices.bounded_npz import Array
 
 METADATA_KEY, NAME_KEY = "metadata", "name"
 SPACE_KEY, FAMILY_KEY = "token_space", "model_family"  # inside the metadata

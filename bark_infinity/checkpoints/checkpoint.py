@@ -17,23 +17,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bark_infinity.bark_config import BarkConfig
-from bark_infinity.checkpoint_sources import (
+from bark_infinity.checkpoints.legacy import KNOWN_MD5, legacy_config, read_legacy_tensors
+from bark_infinity.checkpoints.sources import (
     CheckpointLocation,
     front_end_of,
     locate,
     read_json,
     require_file,
 )
-from bark_infinity.error_handling import CheckpointError
-from bark_infinity.legacy_checkpoint import KNOWN_MD5, legacy_config, read_legacy_tensors
-from bark_infinity.state_shapes import State, check_state, plain_tensor
-from bark_infinity.text_front_end import TextFrontEnd
-from bark_infinity.transformers_checkpoint import (
+from bark_infinity.checkpoints.state_shapes import State, check_state, plain_tensor
+from bark_infinity.checkpoints.transformers_format import (
     find_weights,
     read_tensors,
     transformers_config,
     weight_files,
 )
+from bark_infinity.error_handling import CheckpointError
+from bark_infinity.text_front_end import TextFrontEnd
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ def load_checkpoint(source: str | Path, *, offline: bool | None = None, prefer_s
     """
     location = locate(source, offline=offline, prefer_small=prefer_small)
     if location.kind == "random-tiny":
-        from bark_infinity.random_tiny import random_tiny_checkpoint
+        from bark_infinity.checkpoints.random_tiny import random_tiny_checkpoint
 
         return random_tiny_checkpoint()
     checkpoint = _load_legacy(location) if location.kind == "legacy" else _load_transformers(location)

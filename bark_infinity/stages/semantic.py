@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bark_infinity.bark_config import BarkConfig
-from bark_infinity.model import CausalGPT
 from bark_infinity.requests import RenderRequest, RenderSettings, StopReason, Watch
-from bark_infinity.sampling import Filters, Sampler, stage_uniforms
+from bark_infinity.stages.model import CausalGPT
+from bark_infinity.stages.sampling import Filters, Sampler, stage_uniforms
 from bark_infinity.tokens import Int64Array
 
 _STEPS_BETWEEN_LOOKS = {"cuda": 16}  # reading a flag from the GPU waits for it; a few wasted steps cost less
@@ -170,9 +170,7 @@ class _Batch:
         infer = torch.tensor([[self.stage.semantic_infer_token]], device=self.model.device)
         for row in first_row.values():
             job = self.jobs[row]
-            text, history = (
-                torch.from_numpy(ids)[None].to(self.model.device) for ids in (job.text, job.history)
-            )
+            text, history = (torch.from_numpy(ids)[None].to(self.model.device) for ids in (job.text, job.history))
             summed = self.model.embed(text) + self.model.embed(history)
             x = torch.cat([summed, self.model.embed(infer)], dim=1)  # (1, slots + 1, D)
             hidden[row] = self.model.prefill(x, self.cache, row)

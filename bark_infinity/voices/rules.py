@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from bark_infinity.bounded_npz import Array
 from bark_infinity.error_handling import VoiceFormatError
 from bark_infinity.tokens import Int64Array, TokenSpace
+from bark_infinity.voices.bounded_npz import Array
 
 SEMANTIC_KEY, COARSE_KEY, FINE_KEY = "semantic_prompt", "coarse_prompt", "fine_prompt"
 TOKEN_KEYS = (SEMANTIC_KEY, COARSE_KEY, FINE_KEY)

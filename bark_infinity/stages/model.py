@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bark_infinity.bark_config import GPTConfig
-from bark_infinity.linear import Linear, make_linear
+from bark_infinity.stages.linear import Linear, make_linear
 
 State = Mapping[str, Tensor]
 
@@ -30,6 +30,7 @@ class LayerNorm:
     bias: Tensor | None
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Normalises (..., D)."""
         return functional.layer_norm(x, self.weight.shape, self.weight, self.bias, eps=1e-5)
 
 
@@ -52,9 +53,7 @@ class Layer:
 class KeyValueCache:
     """Keys and values of every layer, preallocated once; rows are filled, copied and let go in place."""
 
-    def __init__(
-        self, config: GPTConfig, rows: int, positions: int, device: torch.device, dtype: torch.dtype
-    ):
+    def __init__(self, config: GPTConfig, rows: int, positions: int, device: torch.device, dtype: torch.dtype):
         head_width = config.hidden_size // config.num_heads
         shape = (2, rows, config.num_heads, positions, head_width)
         self.layers = [torch.empty(shape, device=device, dtype=dtype) for _ in range(config.num_layers)]
@@ -231,9 +230,7 @@ class FineGPT(_Transformer):
         self, config: GPTConfig, state: State, codebook_size: int, device: torch.device, dtype: torch.dtype
     ) -> None:
         super().__init__(config, state, device, dtype)
-        self.tables = [
-            self._table(state[f"input_embeds_layers.{i}.weight"]) for i in range(config.n_codes_total)
-        ]
+        self.tables = [self._table(state[f"input_embeds_layers.{i}.weight"]) for i in range(config.n_codes_total)]
         self.heads = [
             make_linear(state[f"lm_heads.{i}.weight"][:codebook_size], None, device, dtype)
             for i in range(config.n_codes_total - config.n_codes_given)

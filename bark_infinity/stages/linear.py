@@ -54,6 +54,7 @@ class PlainLinear:
         self.weight, self.bias = weight, bias
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Multiplies; the result has the weights' type."""
         return functional.linear(x.to(self.weight.dtype), self.weight, self.bias)
 
 
@@ -71,17 +72,14 @@ class PackedLinear:
         self.packed = [torch.ops.mkldnn._reorder_linear_weight(block.contiguous()) for block in blocks]
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Multiplies; the result is float32 where several blocks were summed."""
         parts = x.to(self.dtype).split(self.widths, dim=1)
-        total: Tensor = torch.ops.mkldnn._linear_pointwise(
-            parts[0], self.packed[0], self.bias, "none", [], ""
-        )
+        total: Tensor = torch.ops.mkldnn._linear_pointwise(parts[0], self.packed[0], self.bias, "none", [], "")
         if self.dtype == torch.float32:
             for part, packed in zip(parts[1:], self.packed[1:], strict=True):
                 total = torch.ops.mkldnn._linear_pointwise.binary(part, total, packed, None, "add")
             return total
         for part, packed in zip(parts[1:], self.packed[1:], strict=True):
             # bfloat16 blocks are summed in float32: rounding every partial sum would add an error per block.
-            total = (
-                total.float() + torch.ops.mkldnn._linear_pointwise(part, packed, None, "none", [], "").float()
-            )
+            total = total.float() + torch.ops.mkldnn._linear_pointwise(part, packed, None, "none", [], "").float()
         return total

@@ -24,7 +24,7 @@ from bark_infinity.text_front_end import TextFrontEnd
 
 logger = logging.getLogger(__name__)
 
-MICRO_DIRECTORY = Path(__file__).parent / "assets" / "micro"
+MICRO_DIRECTORY = Path(__file__).parents[1] / "assets" / "micro"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt")
 LEGACY_STAGES = {"semantic": "text", "coarse": "coarse", "fine": "fine"}  # stage -> suno's file stem; large adds _2
 SUNO_TEXT_INPUT_VOCAB = 129_600  # input ids of a stage 1 that reads bert-base-multilingual-cased
@@ -147,7 +147,7 @@ def load_front_end(source: str | Path, *, offline: bool | None = None) -> TextFr
 def front_end_of(location: CheckpointLocation) -> TextFrontEnd | None:
     """The front end of a located checkpoint; see `load_front_end`."""
     if location.kind == "random-tiny":
-        from bark_infinity.random_tiny import BytesFrontEnd
+        from bark_infinity.checkpoints.random_tiny import BytesFrontEnd
 
         return BytesFrontEnd()
     directory = location.directory

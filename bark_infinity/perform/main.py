@@ -20,19 +20,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bark_infinity.error_handling import BarkError, CheckpointError
-from bark_infinity.perform_flags import FlagValues, parse_flags
+from bark_infinity.perform.flags import FlagValues, parse_flags
 
 if TYPE_CHECKING:
     from bark_infinity.bark_config import BarkConfig
+    from bark_infinity.checkpoints.checkpoint import CheckpointFile
     from bark_infinity.engine import BarkEngine
-    from bark_infinity.perform_plan import PlannedClip
-    from bark_infinity.perform_record import RunFacts
-    from bark_infinity.render_bars import RenderBars
+    from bark_infinity.perform.bars import RenderBars
+    from bark_infinity.perform.plan import PlannedClip
+    from bark_infinity.perform.record import RunFacts
     from bark_infinity.requests import Rendering, RenderRequest
     from bark_infinity.text_front_end import TextFrontEnd
-    from bark_infinity.voice_catalogue import VoiceEntry
-    from bark_infinity.voices import VoiceHistory
-    from bark_infinity.weights import CheckpointFile
+    from bark_infinity.voices.catalogue import VoiceEntry
+    from bark_infinity.voices.history import VoiceHistory
 
 logger = logging.getLogger(__name__)
 
@@ -78,15 +78,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _perform(flags: FlagValues) -> int:
-    from bark_infinity import perform_plan
     from bark_infinity.default_engine import choose_engine, load_engine
+    from bark_infinity.perform import plan
     from bark_infinity.requests import RenderSettings
 
     RenderSettings(**flags.settings())  # refuses values out of range before anything is looked for
-    prompts = perform_plan.read_prompts(flags, sys.stdin)
-    seed = perform_plan.starting_seed(flags)
+    prompts = plan.read_prompts(flags, sys.stdin)
+    seed = plan.starting_seed(flags)
     voice_name: str | None = flags["history_prompt"]
-    clips = perform_plan.plan_clips(flags, prompts, seed, voice_name, datetime.date.today())
+    clips = plan.plan_clips(flags, prompts, seed, voice_name, datetime.date.today())
     choice = choose_engine(
         model=flags["model"],
         device=flags["device"],
@@ -102,16 +102,16 @@ def _perform(flags: FlagValues) -> int:
     config, front_end, file_hashes = _checkpoint_facts(choice.source, dry_run=flags["dry_run"])
     if voice is not None:
         voice.require_space(config.space, f"checkpoint {choice.source}")
-    clips = perform_plan.count_tokens(
+    clips = plan.count_tokens(
         clips, front_end, config.semantic.max_input_semantic_length, bool(flags["confused_travolta_mode"])
     )
     drawn = "" if flags["seed"] is not None else f" (drawn; --seed {seed} repeats this run)"
     _tell(flags, f"seed {seed}{drawn}")
     if flags["dry_run"]:
         settings = RenderSettings(**flags.settings())
-        return _dry_run(flags, clips, seed, perform_plan.longest_duration_s(config, settings), config)
+        return _dry_run(flags, clips, seed, plan.longest_duration_s(config, settings), config)
 
-    from bark_infinity.perform_record import RunFacts
+    from bark_infinity.perform.record import RunFacts
 
     engine = load_engine(choice)
     try:
@@ -134,8 +134,8 @@ def _perform(flags: FlagValues) -> int:
 
 def _render_all(engine: BarkEngine, clips: Sequence[PlannedClip], facts: RunFacts, flags: FlagValues) -> list[Outcome]:
     """Renders and saves batch by batch, so that a long run loses at most one batch to a crash."""
-    from bark_infinity.perform_record import save_clip
-    from bark_infinity.render_bars import RenderBars
+    from bark_infinity.perform.bars import RenderBars
+    from bark_infinity.perform.record import save_clip
 
     outcomes: list[Outcome] = []
     size = flags["batch_size"]
@@ -268,13 +268,13 @@ def _checkpoint_facts(source: str, *, dry_run: bool) -> tuple[BarkConfig, TextFr
     Raises:
         CheckpointError: When it is missing or damaged, or brings no front end.
     """
-    from bark_infinity.checkpoint_sources import load_front_end
+    from bark_infinity.checkpoints.sources import load_front_end
 
     if source == "random-tiny":
-        from bark_infinity.random_tiny import BytesFrontEnd, random_tiny_config
+        from bark_infinity.checkpoints.random_tiny import BytesFrontEnd, random_tiny_config
 
         return random_tiny_config(), BytesFrontEnd(), dict
-    from bark_infinity.weights import load_checkpoint
+    from bark_infinity.checkpoints.checkpoint import load_checkpoint
 
     files: tuple[CheckpointFile, ...] = ()
     try:
@@ -307,14 +307,14 @@ def _suno_config() -> BarkConfig:
 def _voice(name: str | None) -> VoiceHistory | None:
     if name is None:
         return None
-    from bark_infinity.voice_catalogue import VoiceCatalogue
+    from bark_infinity.voices.catalogue import VoiceCatalogue
 
     return VoiceCatalogue().resolve(name)
 
 
 def _list_speakers(flags: FlagValues) -> int:
     """Prints the catalogue by language; voices that cannot be used are listed with the reason."""
-    from bark_infinity.voice_catalogue import LANGUAGES, VoiceCatalogue
+    from bark_infinity.voices.catalogue import LANGUAGES, VoiceCatalogue
 
     catalogue = VoiceCatalogue()
     entries = catalogue.list()

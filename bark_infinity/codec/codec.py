@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bark_infinity.audio import checked_mono, resample
-from bark_infinity.codec_stream import CodecStream, StreamingDecoder, frames_before_first_sample
+from bark_infinity.codec.original import read_original_encodec
+from bark_infinity.codec.stream import CodecStream, StreamingDecoder, frames_before_first_sample
 from bark_infinity.error_handling import BarkError, CheckpointError
-from bark_infinity.original_encodec import read_original_encodec
 from bark_infinity.tokens import Int64Array
 
 if TYPE_CHECKING:
     from transformers import EncodecModel
 
-    from bark_infinity.weights import Checkpoint
+    from bark_infinity.checkpoints.checkpoint import Checkpoint
 
 Float32Array = NDArray[np.float32]
 
@@ -179,9 +179,7 @@ class Codec:
         EnCodec's first samples are the exception: they also see a few frames ahead, mirrored.
         """
         config = self._model.config
-        return bool(
-            config.use_causal_conv and config.norm_type == "weight_norm" and config.trim_right_ratio == 1.0
-        )
+        return bool(config.use_causal_conv and config.norm_type == "weight_norm" and config.trim_right_ratio == 1.0)
 
     def to(self, device: torch.device | str) -> Codec:
         """Moves the codec, and returns it."""

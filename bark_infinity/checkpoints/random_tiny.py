@@ -24,7 +24,7 @@ from bark_infinity.text_front_end import TextEncoding
 if TYPE_CHECKING:
     import torch
 
-    from bark_infinity.weights import Checkpoint, WeightStage
+    from bark_infinity.checkpoints.checkpoint import Checkpoint, WeightStage
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ def random_tiny_config() -> BarkConfig:
 
 def random_tiny_checkpoint() -> Checkpoint:
     """The random model as a checkpoint; says loudly what it is."""
-    from bark_infinity.weights import Checkpoint
+    from bark_infinity.checkpoints.checkpoint import Checkpoint
 
     logger.warning("%s", _NOTICE)
     return Checkpoint(
@@ -129,7 +129,7 @@ def random_tiny_checkpoint() -> Checkpoint:
 def _draw_stage(stage: WeightStage) -> dict[str, torch.Tensor]:
     import torch
 
-    from bark_infinity.state_shapes import expected_shapes
+    from bark_infinity.checkpoints.state_shapes import expected_shapes
 
     if stage == "codec":
         return _draw_codec()

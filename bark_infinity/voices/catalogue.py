@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from bark_infinity import bounded_npz
 from bark_infinity.error_handling import BarkError, VoiceFormatError
 from bark_infinity.tokens import TokenSpace
-from bark_infinity.voice_rules import TOKEN_KEYS
-from bark_infinity.voices import VoiceHistory
+from bark_infinity.voices import bounded_npz
+from bark_infinity.voices.history import VoiceHistory
+from bark_infinity.voices.rules import TOKEN_KEYS
 
 logger = logging.getLogger(__name__)
 
@@ -226,7 +226,7 @@ def default_directories() -> tuple[Path, ...]:
     model's voices, and presets in the local Hugging Face cache.
     """
     asked = [_home_path(part) for part in os.environ.get(VOICES_VARIABLE, "").split(os.pathsep) if part.strip()]
-    packaged = Path(__file__).parent / "assets"
+    packaged = Path(__file__).parents[1] / "assets"
     return (*asked, Path("custom_speakers"), user_voice_directory(), packaged, *hub_directories())
 
 

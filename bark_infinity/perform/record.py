@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from bark_infinity.audio import write_audio
 from bark_infinity.error_handling import BarkError
-from bark_infinity.perform_plan import PlannedClip
+from bark_infinity.perform.plan import PlannedClip
 
 if TYPE_CHECKING:
     from bark_infinity.requests import Rendering, RenderRequest, RenderSettings
-    from bark_infinity.voices import VoiceHistory
+    from bark_infinity.voices.history import VoiceHistory
 
 RECORD_FORMAT = "bark_perform record 1"
 _PACKAGES = ("victor-bark-fusion", "torch", "numpy", "transformers", "safetensors")

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 
 from bark_infinity.bark_config import BarkConfig, GPTConfig
-from bark_infinity.checkpoint_sources import require_file
+from bark_infinity.checkpoints.sources import require_file
+from bark_infinity.checkpoints.state_shapes import State, check_sizes
 from bark_infinity.error_handling import CheckpointError
-from bark_infinity.state_shapes import State, check_sizes
 
 KNOWN_MD5 = {  # once pinned by suno-ai/bark; the files may have been replaced since
     "text.pt": "b3e42bcbab23b688355cd44128c4cdd3",

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from bark_infinity.error_handling import BarkError
-from bark_infinity.perform_flags import FlagValues
+from bark_infinity.perform.flags import FlagValues
 
 if TYPE_CHECKING:
     from bark_infinity.bark_config import BarkConfig
     from bark_infinity.requests import RenderRequest, RenderSettings
     from bark_infinity.text_front_end import TextFrontEnd
-    from bark_infinity.voices import VoiceHistory
+    from bark_infinity.voices.history import VoiceHistory
 
 MAX_PROMPT_FILE_BYTES = 16 * 2**20
 SUFFIXES = (".wav", ".npz", ".json")  # of the files of one clip

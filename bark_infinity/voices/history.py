@@ -25,11 +25,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from bark_infinity import bounded_npz
-from bark_infinity.bounded_npz import Array
 from bark_infinity.error_handling import VoiceFormatError
 from bark_infinity.tokens import SUNO_TOKENS, Int64Array, TokenSpace
-from bark_infinity.voice_metadata import (
+from bark_infinity.voices import bounded_npz
+from bark_infinity.voices.bounded_npz import Array
+from bark_infinity.voices.metadata import (
     FAMILY_KEY,
     METADATA_KEY,
     NAME_KEY,
@@ -41,7 +41,7 @@ from bark_infinity.voice_metadata import (
     take_name,
     take_space,
 )
-from bark_infinity.voice_rules import (
+from bark_infinity.voices.rules import (
     COARSE_KEY,
     FINE_KEY,
     SEMANTIC_KEY,

@@ -75,17 +75,13 @@ def read_original_encodec(path: str | os.PathLike[str]) -> tuple[Mapping[str, An
     except CheckpointError:
         raise
     except OSError as error:
-        raise CheckpointError(
-            f"{source} cannot be read: {error.strerror or error}; check the path"
-        ) from error
+        raise CheckpointError(f"{source} cannot be read: {error.strerror or error}; check the path") from error
     except Exception as error:  # torch.load has no one type for a bad file
         raise CheckpointError(
             f"{source} is not a file of plain tensors: {error}; expected Meta's encodec_24khz-d7cc33bc.th"
         ) from error
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise CheckpointError(
-            f"{source} holds no state dict of tensors; expected Meta's encodec_24khz-d7cc33bc.th"
-        )
+        raise CheckpointError(f"{source} holds no state dict of tensors; expected Meta's encodec_24khz-d7cc33bc.th")
     return ENCODEC_24KHZ, {transformers_name(str(name)): tensor for name, tensor in state.items()}
 
 

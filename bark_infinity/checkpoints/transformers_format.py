@@ -13,10 +13,10 @@ from typing import Any
 import torch
 
 from bark_infinity.bark_config import BarkConfig
-from bark_infinity.checkpoint_sources import read_json, require_file, sibling
+from bark_infinity.checkpoints.legacy import read_pickle
+from bark_infinity.checkpoints.sources import read_json, require_file, sibling
+from bark_infinity.checkpoints.state_shapes import State, check_sizes
 from bark_infinity.error_handling import CheckpointError
-from bark_infinity.legacy_checkpoint import read_pickle
-from bark_infinity.state_shapes import State, check_sizes
 
 # transformers leaves a field out of config.json when it has the class's default.
 _TRANSFORMERS_DEFAULTS = {
