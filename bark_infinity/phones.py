@@ -90,7 +90,8 @@ class PhoneFrontEnd:
         if word in _LETTERS:
             return tuple(_LETTERS[word].split())
         if len(word) == 1 or not re.search("[aeiouy]", word):
-            return tuple(phone for letter in word if letter in LETTER_NAMES for phone in _LETTERS[LETTER_NAMES[letter]].split())
+            named = " ".join(_LETTERS[LETTER_NAMES[letter]] for letter in word if letter in LETTER_NAMES)
+            return tuple(named.split())
         return self.rules.spell(word.replace("'", ""))
 
     def encode(self, text: str) -> TextEncoding:
@@ -118,8 +119,8 @@ class PhoneFrontEnd:
         return TextEncoding(tuple(ids), (*notices, *left_out))
 
 
-_HISSING = frozenset("S Z SH ZH CH JH".split())
-_VOICELESS = frozenset("P T K F TH".split())
+_HISSING = frozenset(["S", "Z", "SH", "ZH", "CH", "JH"])
+_VOICELESS = frozenset(["P", "T", "K", "F", "TH"])
 
 
 def _unpacked(path: Path) -> str:

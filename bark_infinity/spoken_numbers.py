@@ -5,11 +5,12 @@ Light module: the standard library only.
 
 from __future__ import annotations
 
-_UNITS = (
+_SMALL = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
     "seventeen eighteen nineteen"
-).split()
-_TENS = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()
+)
+_TIMES_TEN = "zero ten twenty thirty forty fifty sixty seventy eighty ninety"
+_UNITS, _TENS = _SMALL.split(), _TIMES_TEN.split()
 _SCALES = ((10**12, "trillion"), (10**9, "billion"), (10**6, "million"), (1000, "thousand"), (100, "hundred"))
 _ORDINALS = {
     **{"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth"},

@@ -10,19 +10,18 @@ Light module: the standard library only.
 from __future__ import annotations
 
 import re
+import string
 import unicodedata
 from collections.abc import Callable
 
 from bark_infinity.spoken_numbers import cardinal, number, ordinal, year
 
-LETTER_NAMES = dict(
-    zip(
-        "abcdefghijklmnopqrstuvwxyz",
-        "ay bee see dee ee eff gee aitch eye jay kay ell em en oh pee queue are ess tee you vee doubleyou ex why zee".split(),
-        strict=True,
-    )
+_ALPHABET_SAID = (
+    "ay bee see dee ee eff gee aitch eye jay kay ell em en oh pee queue are ess tee you vee doubleyou ex why zee"
 )
-_MONTHS = "january february march april may june july august september october november december".split()
+LETTER_NAMES = dict(zip(string.ascii_lowercase, _ALPHABET_SAID.split(), strict=True))
+_CALENDAR = "january february march april may june july august september october november december"
+_MONTHS = _CALENDAR.split()
 _MONTH = "|".join([*_MONTHS, *(f"{m[:3]}(?=[ .]*[0-9])" for m in _MONTHS), r"sept(?=[ .]*[0-9])"])
 _CURRENCY = {"$": ("dollar", "cent"), "£": ("pound", "penny"), "€": ("euro", "cent"), "¥": ("yen", "sen")}
 _MAGNITUDES = {"k": "thousand", "m": "million", "bn": "billion", "b": "billion", "t": "trillion"}
@@ -32,7 +31,8 @@ _UNITS = {
     **{"l": "liter", "ml": "milliliter", "s": "second", "sec": "second", "ms": "millisecond", "min": "minute"},
     **{"h": "hour", "hr": "hour", "hrs": "hour", "hz": "hertz", "khz": "kilohertz", "mhz": "megahertz"},
     **{"ghz": "gigahertz", "kb": "kilobyte", "mb": "megabyte", "gb": "gigabyte", "tb": "terabyte", "w": "watt"},
-    **{"kw": "kilowatt", "v": "volt", "mph": "mile per hour", "km/h": "kilometer per hour", "kph": "kilometer per hour"},
+    **{"kw": "kilowatt", "v": "volt", "mph": "mile per hour"},
+    **dict.fromkeys(("km/h", "kph"), "kilometer per hour"),
     **{"°c": "degree celsius", "°f": "degree fahrenheit", "°": "degree", "%": "percent", "db": "decibel"},
 }
 _UNCHANGED_PLURALS = {"hertz", "kilohertz", "megahertz", "gigahertz", "percent", "yen"}
@@ -43,7 +43,8 @@ _ABBREVIATIONS = {
     **{"no": "number", "inc": "incorporated", "ltd": "limited", "co": "company", "ave": "avenue"},
 }
 _ONLY_BEFORE_NAMES = {"st", "gen", "gov", "co"}  # these are words or word ends elsewhere
-_ALWAYS_SPELLED = set("us usa uk eu un tv pc ai cd dvd id ok gps cpu gpu usb fbi cia bbc ibm atm diy faq phd".split())
+_INITIALISMS = "us usa uk eu un tv pc ai cd dvd id ok gps cpu gpu usb fbi cia bbc ibm atm diy faq phd"
+_ALWAYS_SPELLED = frozenset(_INITIALISMS.split())
 _SYMBOLS = {"&": "and", "+": "plus", "=": "equals", "@": "at", "%": "percent", "#": "number", "*": "times"}
 _SYMBOLS |= {"×": "times", "÷": "divided by", "°": "degrees", "§": "section", "©": "copyright", "™": "trademark"}
 _SYMBOLS |= {"$": "dollars", "£": "pounds", "€": "euros", "¥": "yen", "<": "less than", ">": "greater than"}
@@ -144,6 +145,7 @@ def _plain_number(match: re.Match[str]) -> str:
 
 
 _UNIT_NAMES = "|".join(sorted((re.escape(u) for u in _UNITS), key=len, reverse=True))
+_HALF = r"\s?[ap]\.?m\b\.?"
 _DAY = r"(?P<day>0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?"
 _YEAR = r"(?:,?\s+(?P<year>[12]\d{3})\b)?"
 _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
@@ -159,8 +161,8 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"\b(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})\b"), _slash_date),
     (re.compile(rf"\b(?P<month>{_MONTH})\.?\s+{_DAY}\b(?!:){_YEAR}", re.IGNORECASE), _month_day),
     (re.compile(rf"\b{_DAY}\s+(?:of\s+)?(?P<month>{'|'.join(_MONTHS)})\b{_YEAR}", re.IGNORECASE), _day_month),
-    (re.compile(r"\b(?P<hour>[01]?\d|2[0-3]):(?P<minute>[0-5]\d)(?::[0-5]\d)?(?P<half>\s?[ap]\.?m\b\.?)?", re.I), _clock),
-    (re.compile(r"\b(?P<hour>1[0-2]|0?[1-9])(?P<minute>)(?P<half>\s?[ap]\.?m\b\.?)", re.I), lambda m: _hour(m)),
+    (re.compile(rf"\b(?P<hour>[01]?\d|2[0-3]):(?P<minute>[0-5]\d)(?::[0-5]\d)?(?P<half>{_HALF})?", re.I), _clock),
+    (re.compile(rf"\b(?P<hour>1[0-2]|0?[1-9])(?P<half>{_HALF})", re.I), lambda m: _hour(m)),
     (re.compile(r"\b([12]\d)(\d0)s\b"), lambda m: f" {_decade(m[1] + m[2])} "),
     (re.compile(rf"({_NUMBER})\s?({_UNIT_NAMES})(?![a-z])", re.IGNORECASE), _unit),
     (re.compile(r"\b(\d{1,4})(?:st|nd|rd|th)\b", re.IGNORECASE), lambda m: f" {ordinal(int(m[1]))} "),

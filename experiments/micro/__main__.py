@@ -1,4 +1,8 @@
-"""Command line of the micro-Bark recipe; ``python -m experiments.micro --help`` lists the steps."""
+"""Command line of the micro-Bark recipe: ``python -m experiments.micro --help`` lists the steps.
+
+``train`` runs everything: corpus, codec and semantic stage side by side, then the coarse and fine stages, then the
+decoder. Every step continues where it stopped; ``--hours`` is the wall-clock time on two free cores.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import logging
 import sys
 from pathlib import Path
 
+ASSET = Path(__file__).resolve().parents[2] / "bark_infinity" / "assets" / "micro"
 STAGES = ("codec", "semantic", "coarse", "fine", "decoder")
 
 
@@ -20,49 +25,68 @@ def _parser() -> argparse.ArgumentParser:
         step.add_argument("--seed", type=int, default=1)
         return step
 
+    whole = add("train", "the whole recipe, then pack; continues an earlier run in --out")
+    whole.add_argument("--hours", type=float, default=3.0, help="wall-clock time on two free cores")
+    whole.add_argument("--device", default="cpu", help="cpu or cuda")
+    whole.add_argument("--asset", type=Path, help="where to pack the result; default: <out>/asset")
     add("corpus", "generate the labelled speech")
     add("encode", "turn the corpus into codec tokens; from here on encoder and codebooks are fixed")
     for stage in STAGES:
         step = add(f"train-{stage}", f"train the {stage} stage; continues from its checkpoint")
         step.add_argument("--cpu-minutes", type=float, required=True, help="length of the schedule in CPU time")
         step.add_argument("--restart", action="store_true", help="begin a new schedule from the trained weights")
-        step.add_argument("--device", default="cpu")
+        step.add_argument("--device", default="cpu", help="cpu or cuda")
+    pack = add("pack", "write the model, its voices and its text front end")
+    pack.add_argument("--asset", type=Path, default=ASSET)
+    snapshot = add("snapshot", "write half-precision weights of all stages that a later run can start from")
+    snapshot.add_argument("--target", type=Path, default=Path(__file__).parent / "checkpoints")
+    measure = add("evaluate", "measure every bar on a packed model")
+    measure.add_argument("--asset", type=Path, default=ASSET)
+    measure.add_argument("--phrases", type=int, default=128)
+    measure.add_argument("--report", type=Path, help="JSON file for all figures")
     return parser
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs one step; returns the exit status."""
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
-    from experiments.micro import corpus
+def _run(options: argparse.Namespace) -> int:
+    """Runs one step; the heavy modules are imported by the step that needs them."""
+    if options.step == "train":
+        from experiments.micro import whole
 
-    plan = corpus.CorpusPlan(seed=options.seed)
-    if options.step == "corpus":
-        corpus.generate(options.out / "corpus", plan)
-    elif options.step == "train-codec":
-        from experiments.micro import train_codec
-        from experiments.micro.training import Schedule
+        whole.train(options.out, options.hours, options.seed, options.device, options.asset or options.out / "asset")
+    elif options.step == "corpus":
+        from experiments.micro import corpus
 
-        schedule = Schedule(options.cpu_minutes * 60, 1e-3, 100, betas=(0.8, 0.99), weight_decay=1e-3)
-        train_codec.train(options.out, schedule, options.seed, options.restart)
-    elif options.step == "train-semantic":
-        from experiments.micro import train_semantic
-        from experiments.micro.training import Schedule
-
-        schedule = Schedule(options.cpu_minutes * 60, 1.5e-3 if options.restart else 2.5e-3)
-        train_semantic.train(options.out, schedule, options.seed, options.restart)
+        corpus.generate(options.out / "corpus", corpus.CorpusPlan(seed=options.seed))
     elif options.step == "encode":
         from experiments.micro import codec, codes
 
         codes.encode_corpus(options.out / "corpus", options.out / "codes", codec.load(options.out))
-    elif options.step in ("train-coarse", "train-fine"):
-        from experiments.micro import train_coarse, train_fine
-        from experiments.micro.training import Schedule
+    elif options.step.startswith("train-"):
+        from experiments.micro import whole
 
-        stage = train_coarse if options.step == "train-coarse" else train_fine
-        schedule = Schedule(options.cpu_minutes * 60, 1.6e-3 if options.restart else 2.5e-3, 100)
-        stage.train(options.out, schedule, options.seed, options.restart)
+        stage = options.step.removeprefix("train-")
+        whole.train_stage(stage, options.out, options.cpu_minutes, options.seed, options.restart, options.device)
+    elif options.step == "pack":
+        from experiments.micro import pack
+
+        pack.write(options.out, options.asset, options.seed)
+    elif options.step == "snapshot":
+        from experiments.micro import snapshot
+
+        snapshot.write(options.out, options.target, options.seed)
+    elif options.step == "evaluate":
+        from experiments.micro import evaluate
+
+        bars = evaluate.evaluate(options.asset, options.out, options.phrases, options.report)
+        return 0 if all(bar.met for bar in bars) else 1
     return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one step; returns the exit status (``evaluate``: 1 when a bar is missed)."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
+    return _run(options)
 
 
 if __name__ == "__main__":

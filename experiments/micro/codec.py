@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ def build() -> EncodecModel:
     return EncodecModel(config())
 
 
-def _newest_first(module: nn.Module) -> torch.Tensor:
+def _newest_first(module: nn.Conv1d | nn.ConvTranspose1d) -> torch.Tensor:
     """How strongly each tap of a causal kernel starts (K,): the newest samples most."""
     taps = torch.arange(module.kernel_size[0], dtype=torch.float32)
     stride = module.stride[0]
@@ -75,8 +76,8 @@ def unit_variance_init(model: EncodecModel, audio: torch.Tensor) -> None:
                 for parameter in layer.lstm.parameters():
                     nn.init.orthogonal_(parameter) if parameter.dim() == 2 else nn.init.zeros_(parameter)
 
-    def rescale(module: nn.Module, _inputs, output: torch.Tensor) -> torch.Tensor:
-        centred = output - module.bias[None, :, None]
+    def rescale(module: Any, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
+        centred: torch.Tensor = output - module.bias[None, :, None]
         scale = deviation.get(module, 1.0) / centred.std()
         module.parametrizations.weight.original0.mul_(scale)
         module.bias.zero_()
@@ -85,10 +86,11 @@ def unit_variance_init(model: EncodecModel, audio: torch.Tensor) -> None:
     hooks = []
     for module in model.modules():
         if isinstance(module, (nn.Conv1d, nn.ConvTranspose1d)):
-            direction = module.parametrizations.weight.original1
+            weight: Any = module.parametrizations.weight  # type: ignore[union-attr]
+            direction = weight.original1
             nn.init.orthogonal_(direction)
             direction.mul_(_newest_first(module))
-            length = module.parametrizations.weight.original0
+            length = weight.original0
             length.copy_(direction.flatten(1).norm(dim=1).view_as(length))
             hooks.append(module.register_forward_hook(rescale))
     model.decoder(model.encoder(audio))
@@ -99,7 +101,7 @@ def unit_variance_init(model: EncodecModel, audio: torch.Tensor) -> None:
 class Quantiser:
     """Residual vector quantisation on the model's own codebooks, with moving-average updates in training."""
 
-    def __init__(self, model: EncodecModel, decay: float = 0.98):
+    def __init__(self, model: EncodecModel, decay: float = 0.99):
         self._layers = model.quantizer.layers
         self._decay = decay
 
@@ -110,12 +112,12 @@ class Quantiser:
         for layer in self._layers:
             book = layer.codebook
             size = layout.CODEBOOK
-            centres = residual[torch.randperm(len(residual), generator=generator)[:size]].clone()
+            centres = residual[torch.randperm(len(residual), generator=generator)[:size].to(latent.device)].clone()
             for _ in range(iterations):
                 nearest = torch.cdist(residual, centres).argmin(1)
                 counts = torch.bincount(nearest, minlength=size).float()
                 sums = torch.zeros_like(centres).index_add_(0, nearest, residual)
-                spare = residual[torch.randint(len(residual), (size,), generator=generator)]
+                spare = residual[torch.randint(len(residual), (size,), generator=generator).to(latent.device)]
                 centres = torch.where(counts[:, None] > 0, sums / counts.clamp(min=1)[:, None], spare)
             book.embed.copy_(centres)
             book.cluster_size.copy_(counts.clamp(min=0.5))
@@ -157,7 +159,7 @@ class Quantiser:
         return straight.view(n_batch, n_frames, width).transpose(1, 2), commitment, torch.stack(codes)
 
     @torch.no_grad()
-    def _follow(self, book, target: torch.Tensor, nearest: torch.Tensor, generator: torch.Generator) -> None:
+    def _follow(self, book: Any, target: torch.Tensor, nearest: torch.Tensor, generator: torch.Generator) -> None:
         counts = torch.bincount(nearest, minlength=layout.CODEBOOK).float()
         sums = torch.zeros_like(book.embed).index_add_(0, nearest, target)
         book.cluster_size.mul_(self._decay).add_(counts, alpha=1 - self._decay)
@@ -166,7 +168,7 @@ class Quantiser:
         fair_share = len(nearest) / layout.CODEBOOK
         dead = book.cluster_size < 0.03 * fair_share
         if dead.any():
-            picks = target[torch.randint(len(target), (int(dead.sum()),), generator=generator)]
+            picks = target[torch.randint(len(target), (int(dead.sum()),), generator=generator).to(target.device)]
             book.embed[dead] = picks
             book.cluster_size[dead] = 0.3 * fair_share
             book.embed_avg[dead] = picks * 0.3 * fair_share
@@ -177,11 +179,11 @@ class SpectralDistance(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        import librosa
+        from librosa.filters import mel
 
         self.shapes = ((256, 64, 24), (1024, 256, 80), (2048, 512, 160))  # window, hop, mel bands
         for n_fft, _, n_mels in self.shapes:
-            bank = librosa.filters.mel(sr=layout.SAMPLE_RATE, n_fft=n_fft, n_mels=n_mels, fmin=0, fmax=12_000)
+            bank = mel(sr=layout.SAMPLE_RATE, n_fft=n_fft, n_mels=n_mels, fmin=0, fmax=12_000)
             self.register_buffer(f"bank{n_fft}", torch.from_numpy(bank))
             self.register_buffer(f"window{n_fft}", torch.hann_window(n_fft))
 
@@ -197,6 +199,7 @@ class SpectralDistance(nn.Module):
         return torch.log(torch.clamp(getattr(self, f"bank{n_fft}") @ magnitude, min=1e-3 * math.sqrt(n_fft / 1024)))
 
     def forward(self, made: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        """Distance of audio (B, S) from audio (B, S)."""
         total = made.new_zeros(())
         for n_fft, hop, _ in self.shapes:
             a, b = self._magnitude(made, n_fft, hop), self._magnitude(real, n_fft, hop)
@@ -209,22 +212,42 @@ class SpectralDistance(nn.Module):
 @torch.no_grad()
 def encode(model: EncodecModel, samples: np.ndarray, n_books: int = layout.N_FINE) -> np.ndarray:
     """Codes (n_books, T) of float samples in [-1, 1] (S,), S a multiple of the frame length."""
-    latent = model.encoder(torch.from_numpy(np.ascontiguousarray(samples, np.float32))[None, None])
-    return Quantiser(model)(latent, n_books)[2][:, 0].numpy().astype(np.int16)
+    audio = torch.from_numpy(np.ascontiguousarray(samples, np.float32))[None, None]
+    latent = model.encoder(audio.to(next(model.parameters()).device))
+    return Quantiser(model)(latent, n_books)[2][:, 0].cpu().numpy().astype(np.int16)
 
 
 @torch.no_grad()
 def decode(model: EncodecModel, codes: np.ndarray) -> np.ndarray:
     """Samples float32 (S,) of codes (C, T), any number of codebooks from the first."""
-    latent = model.quantizer.decode(torch.from_numpy(codes.astype(np.int64))[:, None])
-    return model.decoder(latent)[0, 0].numpy()
+    device = next(model.parameters()).device
+    latent = model.quantizer.decode(torch.from_numpy(codes.astype(np.int64))[:, None].to(device))
+    samples: np.ndarray = model.decoder(latent)[0, 0].cpu().numpy()
+    return samples
 
 
 def load(out: Path) -> EncodecModel:
-    """The trained codec of a run directory."""
+    """The trained codec of a run directory, with the decoder that was trained further if there is one."""
     path = out / "checkpoints" / "codec.pt"
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; run: python -m experiments.micro train-codec --out {out}")
     model = build()
-    model.load_state_dict(torch.load(path, weights_only=True)["model"])
+    model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["model"])
+    improved = path.with_name("decoder.pt")
+    if improved.exists():
+        tensors = torch.load(improved, map_location="cpu", weights_only=True)["model"]
+        prefix = "decoder."
+        own = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+        model.decoder.load_state_dict(own)
+    return model.eval()
+
+
+def from_asset(asset: Path) -> EncodecModel:
+    """The codec of a packed asset."""
+    from safetensors.torch import load_file
+
+    prefix = "codec_model."
+    tensors = load_file(asset / "model.safetensors")
+    model = build()
+    model.load_state_dict({k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)})
     return model.eval()

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from transformers import EncodecModel
 
 from experiments.micro import codec, corpus, layout
 
 log = logging.getLogger(__name__)
 
 
-def encode_corpus(directory: Path, target: Path, model) -> None:
+def encode_corpus(directory: Path, target: Path, model: EncodecModel) -> None:
     """Encodes every audio shard, utterance by utterance as at use, into ``target/codes_NNN.npy`` (8, T) int16."""
     target.mkdir(parents=True, exist_ok=True)
     for number in corpus.available(directory, audio=True):

@@ -14,6 +14,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +73,9 @@ def fits(labelled: labels.Labelled) -> bool:
     return 24 <= len(labelled.semantic) <= layout.MAX_SEMANTIC - 2 and 1 <= longest <= layout.HISTORY_START
 
 
-def _session(studio: Studio, source: texts.TextSource, rng: np.random.Generator):
+def _session(
+    studio: Studio, source: texts.TextSource, rng: np.random.Generator
+) -> tuple[speakers.Speaker, list[tuple[np.ndarray, labels.Labelled]]]:
     while True:
         speaker = speakers.draw(rng)
         takes: list[tuple[np.ndarray, labels.Labelled]] = []
@@ -109,14 +112,14 @@ def write_shard(directory: Path, plan: CorpusPlan, number: int, studio: Studio) 
     arrays = {name: np.concatenate([getattr(t, name) for t in labelled]) for name in fields}
     lengths = {f"{name}_length": np.array([len(getattr(t, name)) for t in labelled]) for name in fields}
     partial = directory / f"shard_{number:03d}.partial.npz"
-    np.savez(
-        partial,
+    everything: dict[str, Any] = {
         **arrays,
         **lengths,
-        session=np.array(session_of),
-        f0_hz=np.array([t.f0_hz for t in labelled], np.float32),
-        about=np.array(json.dumps({"texts": [t.text for t in labelled], "speakers": names})),
-    )
+        "session": np.array(session_of),
+        "f0_hz": np.array([t.f0_hz for t in labelled], np.float32),
+        "about": np.array(json.dumps({"texts": [t.text for t in labelled], "speakers": names})),
+    }
+    np.savez(partial, **everything)
     os.replace(partial, directory / f"shard_{number:03d}.npz")
 
 
@@ -148,6 +151,7 @@ class Utterance:
 
     @property
     def n_samples(self) -> int:
+        """Length of the audio."""
         return len(self.semantic) * layout.SAMPLES_PER_SEMANTIC
 
 
@@ -173,8 +177,8 @@ def load(directory: Path, numbers: Sequence[int]) -> list[Utterance]:
                     text,
                     speakers.Speaker(**about["speakers"][i]),
                     float(data["f0_hz"][i]),
-                    *(pieces[name][i] for name in fields),
-                    start,
+                    **{name: pieces[name][i] for name in fields},
+                    audio_start=start,
                 )
                 utterances.append(utterance)
                 start += utterance.n_samples

@@ -21,6 +21,8 @@ from torch import nn
 
 from experiments.micro import layout
 
+Cache = list[torch.Tensor]  # empty, then keys and values (B, H, T, D / H)
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -38,7 +40,7 @@ FINE = Shape(layers=3, width=128)
 
 @dataclass
 class Guide:
-    """Where head 0 of one layer should look: for queries from ``first`` on, ``allowed`` (B, Q, K0) of the first K0 keys.
+    """Where head 0 of one layer should look: queries from ``first`` on at ``allowed`` (B, Q, K0) of the first K0 keys.
 
     ``penalty`` (B, Q) is filled in by the layer: minus the log of the attention mass inside.
     """
@@ -50,6 +52,8 @@ class Guide:
 
 
 class Attention(nn.Module):
+    """Multi-head self-attention without biases."""
+
     def __init__(self, shape: Shape, causal: bool):
         super().__init__()
         self.heads = shape.heads
@@ -57,7 +61,8 @@ class Attention(nn.Module):
         self.att_proj = nn.Linear(shape.width, 3 * shape.width, bias=False)
         self.out_proj = nn.Linear(shape.width, shape.width, bias=False)
 
-    def forward(self, x: torch.Tensor, cache: list | None = None, guide: Guide | None = None) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, cache: Cache | None = None, guide: Guide | None = None) -> torch.Tensor:
+        """Attends in x (B, T, D), after what the cache holds; a causal step with a cache takes one position."""
         n_batch, n_steps, width = x.shape
         q, k, v = (
             part.view(n_batch, n_steps, self.heads, width // self.heads).transpose(1, 2)  # (B, H, T, D/H)
@@ -70,7 +75,8 @@ class Attention(nn.Module):
         y = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal and n_steps > 1)
         if guide is not None:
             guide.penalty = self._penalty(q[:, 0], k[:, 0], guide)
-        return self.out_proj(y.transpose(1, 2).reshape(n_batch, n_steps, width))
+        attended: torch.Tensor = self.out_proj(y.transpose(1, 2).reshape(n_batch, n_steps, width))
+        return attended
 
     @staticmethod
     def _penalty(q: torch.Tensor, k: torch.Tensor, guide: Guide) -> torch.Tensor:
@@ -84,13 +90,17 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
+    """Two projections with an exact GELU between them."""
+
     def __init__(self, width: int):
         super().__init__()
         self.in_proj = nn.Linear(width, 4 * width, bias=False)
         self.out_proj = nn.Linear(4 * width, width, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.out_proj(F.gelu(self.in_proj(x)))
+        """(B, T, D) to (B, T, D)."""
+        projected: torch.Tensor = self.out_proj(F.gelu(self.in_proj(x)))
+        return projected
 
 
 class Block(nn.Module):
@@ -103,9 +113,11 @@ class Block(nn.Module):
         self.attn = Attention(shape, causal)
         self.mlp = FeedForward(shape.width)
 
-    def forward(self, x: torch.Tensor, cache: list | None = None, guide: Guide | None = None) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, cache: Cache | None = None, guide: Guide | None = None) -> torch.Tensor:
+        """(B, T, D) to (B, T, D)."""
         x = x + self.attn(self.layernorm_1(x), cache, guide)
-        return x + self.mlp(self.layernorm_2(x))
+        x = x + self.mlp(self.layernorm_2(x))
+        return x
 
 
 def _initialise(model: nn.Module, n_layers: int) -> None:
@@ -131,7 +143,7 @@ class CausalGpt(nn.Module):
         self,
         embedded: torch.Tensor,
         start: int = 0,
-        caches: list[list] | None = None,
+        caches: list[Cache] | None = None,
         guide: Guide | None = None,
     ) -> torch.Tensor:
         """Normalised last hidden states (B, T, D) of embedded inputs (B, T, D) that begin at position ``start``."""
@@ -139,11 +151,13 @@ class CausalGpt(nn.Module):
         for number, block in enumerate(self.layers):
             guided = guide if guide is not None and guide.layer == number else None
             x = block(x, None if caches is None else caches[number], guided)
-        return self.layernorm_final(x)
+        normalised: torch.Tensor = self.layernorm_final(x)
+        return normalised
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Logits (B, T, V) of ids (B, T)."""
-        return self.lm_head(self.hidden(self.input_embeds_layer(ids)))
+        logits: torch.Tensor = self.lm_head(self.hidden(self.input_embeds_layer(ids)))
+        return logits
 
 
 class FineGpt(nn.Module):
@@ -171,7 +185,8 @@ class FineGpt(nn.Module):
         x = x + sum(self.input_embeds_layers[i](codes[:, :, i]) for i in range(book + 1))
         for block in self.layers:
             x = block(x)
-        return self.lm_heads[book - 1](self.layernorm_final(x))
+        logits: torch.Tensor = self.lm_heads[book - 1](self.layernorm_final(x))
+        return logits
 
 
 class FactoredTable(nn.Module):
@@ -214,6 +229,7 @@ def start_clock(model: CausalGpt, times: torch.Tensor, shortest: float, level: f
     width = model.shape.width // model.shape.heads
     model.position_embeds_layer.weight[:, :width] = sinusoids(times, width, shortest, 600.0) * level
     for layer in model.layers[:2]:
+        assert isinstance(layer, Block)
         projection = layer.attn.att_proj.weight
         for offset in (0, model.shape.width):  # queries, then keys
             projection[offset : offset + width] = 0

@@ -8,10 +8,11 @@ three codec frames exactly. The alignment (which text token is being spoken in e
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import resample_poly
+from scipy.signal import resample_poly  # type: ignore[import-untyped]
 
 from experiments.micro import layout
 from experiments.micro.espeak import ESPEAK_RATE, Speech
@@ -25,9 +26,10 @@ MERGED = {
     **{"O": "O2", "x": "k", "l#": "l", "n-": "n", "aI@": "aI3"},
 }
 
-ARPABET = (
+_DICTIONARY_PHONES = (
     "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH"
-).split()
+)
+ARPABET = _DICTIONARY_PHONES.split()
 TEXT_SYMBOLS = (*ARPABET, "|", ",", ".", "?")
 TEXT_ID = {symbol: index for index, symbol in enumerate(TEXT_SYMBOLS)}
 
@@ -52,7 +54,8 @@ def phone_of(name: str) -> int:
 
 def to_24khz(samples: np.ndarray) -> np.ndarray:
     """espeak-ng's 22 050 Hz int16 to float32 at 24 kHz, same scale."""
-    return resample_poly(samples.astype(np.float32), 160, 147).astype(np.float32)
+    resampled: np.ndarray = resample_poly(samples.astype(np.float32), 160, 147)
+    return resampled.astype(np.float32)
 
 
 def f0_track(samples: np.ndarray) -> np.ndarray:
@@ -147,7 +150,9 @@ def folded_phones(tokens: np.ndarray) -> list[str]:
     return said
 
 
-def label(text: str, speech: Speech, samples: np.ndarray, spell) -> Labelled | None:
+def label(
+    text: str, speech: Speech, samples: np.ndarray, spell: Callable[[str], Sequence[str]]
+) -> Labelled | None:
     """Labels one utterance.
 
     Args:

@@ -15,10 +15,11 @@ SAMPLES_PER_FRAME = SAMPLE_RATE // COARSE_RATE_HZ  # 320
 COARSE_PER_SEMANTIC = 3  # flat coarse tokens (2 codebooks) per semantic token, exactly
 
 # espeak-ng's American phones, near-identical ones merged (see labels.MERGED).
-PHONES = tuple(
+_PHONE_NAMES = (
     "_ ; I I# i i: E a aI aU A: A@ aI3 O: o@ oU OI O2 V @ a# @L 3 3: e@ eI i@ i@3 u: U U@ "
-    "p b t d t# k g f v T D s z S Z h m n N l r w j tS dZ".split()
+    "p b t d t# k g f v T D s z S Z h m n N l r w j tS dZ"
 )
+PHONES = tuple(_PHONE_NAMES.split())
 N_PHONES = 56
 N_REMAINING = 8  # 0 to 6 frames exactly, 7 means seven or more
 N_PITCH = 4

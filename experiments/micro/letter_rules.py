@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from bark_infinity.phones_rules import WINDOWS, LetterRules, contexts
 
@@ -17,7 +17,9 @@ _PRIOR = (0.08, 0.02, 0.0004)  # of a letter making 0, 1, 2 phones in a way not 
 Entry = tuple[str, tuple[str, ...]]
 
 
-def _align(word: str, phones: tuple[str, ...], cost) -> list[tuple[str, ...]] | None:
+def _align(
+    word: str, phones: tuple[str, ...], cost: Callable[[str, tuple[str, ...]], float]
+) -> list[tuple[str, ...]] | None:
     """The phones of each letter, or None when there are more than two per letter."""
     n, m = len(word), len(phones)
     best = [[math.inf] * (m + 1) for _ in range(n + 1)]
@@ -87,9 +89,9 @@ def _pruned(seen: dict[str, Counter[tuple[str, ...]]]) -> LetterRules:
             (made, count), *_ = seen[name].most_common(1)
             left, letter, right = name.split("/")
             narrower = (
-                f"{left[len(left) - l :]}/{letter}/{right[:r]}"
-                for l, r in WINDOWS[rank + 1 :]
-                if l <= len(left) and r <= len(right)
+                f"{left[len(left) - before :]}/{letter}/{right[:after]}"
+                for before, after in WINDOWS[rank + 1 :]
+                if before <= len(left) and after <= len(right)
             )
             fallback = next((table[other] for other in narrower if other in table), None)
             if made != fallback and (count >= 2 or len(left) + len(right) <= 2):

@@ -8,11 +8,12 @@ twice.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.signal import resample_poly
+from scipy.signal import resample_poly  # type: ignore[import-untyped]
 
 from experiments.micro import texts
 
@@ -58,7 +59,7 @@ class Recogniser:
         return heard.hypstr if heard else ""
 
 
-def edit_distance(wanted: list, got: list) -> int:
+def edit_distance(wanted: Sequence[str], got: Sequence[str]) -> int:
     """Insertions, deletions and substitutions between two sequences."""
     row = list(range(len(got) + 1))
     for i, a in enumerate(wanted, 1):

@@ -16,9 +16,8 @@ N_RANDOM_VOICES = 1200
 N_UNSEEN_VOICES = 40  # further random voices, for evaluation only
 HELD_OUT_VARIANTS = ("m3", "f2")
 HELD_OUT_F0_HZ = (150.0, 170.0)
-TRAINED_VARIANTS = tuple(
-    "m1 m2 m4 m5 m6 m7 m8 f1 f3 f4 f5 croak steph steph2 klatt klatt2 klatt4 whisper".split()
-)
+_OWN_VARIANTS = "m1 m2 m4 m5 m6 m7 m8 f1 f3 f4 f5 croak steph steph2 klatt klatt2 klatt4 whisper"
+TRAINED_VARIANTS = tuple(_OWN_VARIANTS.split())
 RATE_WPM = (120, 225)
 
 

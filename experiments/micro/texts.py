@@ -19,12 +19,12 @@ import numpy as np
 from experiments.micro.pronunciations import WordModel, dictionary
 
 SLOTS = {
-    "c": "red blue green black white yellow brown purple orange golden".split(),
-    "a": "dog cat horse bird fish lion tiger monkey rabbit elephant".split(),
-    "v": "runs jumps sleeps sings dances walks swims talks waits works".split(),
-    "d": "today tomorrow slowly quickly again never always here outside tonight".split(),
-    "n": "one two three four five six seven eight nine ten".split(),
-    "s": "I you we they he she people children everybody nobody".split(),
+    "c": ["red", "blue", "green", "black", "white", "yellow", "brown", "purple", "orange", "golden"],
+    "a": ["dog", "cat", "horse", "bird", "fish", "lion", "tiger", "monkey", "rabbit", "elephant"],
+    "v": ["runs", "jumps", "sleeps", "sings", "dances", "walks", "swims", "talks", "waits", "works"],
+    "d": ["today", "tomorrow", "slowly", "quickly", "again", "never", "always", "here", "outside", "tonight"],
+    "n": ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"],
+    "s": ["I", "you", "we", "they", "he", "she", "people", "children", "everybody", "nobody"],
 }
 JUDGED_SHAPES = ("the {c} {a} {v} {d}", "{n} {n} {n} {n}")
 HELD_OUT_SHAPES = ("give me {n} {c} {a} {d}", "my {a} {v} {d}")

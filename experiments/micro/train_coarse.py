@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from experiments.micro import codes as coding
 from experiments.micro import corpus, gpt, layout, windows
-from experiments.micro.training import Progress, Schedule, Trainer
+from experiments.micro.training import Progress, Schedule, Trainer, bfloat16_on, device_of
 
 log = logging.getLogger(__name__)
 BATCH = 6
@@ -111,13 +111,14 @@ def corrupt(inputs: np.ndarray, rng: np.random.Generator, largest: float = LARGE
 
 def losses(model: gpt.CausalGpt, inputs: np.ndarray, target: np.ndarray) -> list[torch.Tensor]:
     """Mean cross-entropy of each codebook, over that codebook's ids only, as it is sampled."""
-    goal = torch.from_numpy(target[:, FIRST - 1 : -1])
-    with torch.autocast("cpu", torch.bfloat16):
-        hidden = model.hidden(model.input_embeds_layer(torch.from_numpy(inputs)))[:, FIRST - 1 : -1]
+    device = device_of(model)
+    goal = torch.from_numpy(target[:, FIRST - 1 : -1]).to(device)
+    with bfloat16_on(device):
+        hidden = model.hidden(model.input_embeds_layer(torch.from_numpy(inputs).to(device)))[:, FIRST - 1 : -1]
     result = []
     for book in range(layout.N_COARSE):
         low = layout.COARSE_OFFSET + book * layout.CODEBOOK
-        with torch.autocast("cpu", torch.bfloat16):
+        with bfloat16_on(device):
             logits = F.linear(hidden[:, book :: layout.N_COARSE], model.lm_head.weight[low : low + layout.CODEBOOK])
         wanted = goal[:, book :: layout.N_COARSE]
         wanted = torch.where(wanted >= 0, wanted - low, wanted)
@@ -125,7 +126,7 @@ def losses(model: gpt.CausalGpt, inputs: np.ndarray, target: np.ndarray) -> list
     return result
 
 
-def train(out: Path, schedule: Schedule, seed: int, restart: bool = False) -> None:
+def train(out: Path, schedule: Schedule, seed: int, restart: bool = False, device: str = "cpu") -> None:
     """Trains on every encoded shard but the one for validation."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
@@ -133,12 +134,12 @@ def train(out: Path, schedule: Schedule, seed: int, restart: bool = False) -> No
     numbers = [n for n in coding.numbers_on_disk(coded) if n != corpus.VALIDATION_SHARD]
     material = Material(coding.load(out / "corpus", coded, numbers))
     held_out = Material(coding.load(out / "corpus", coded, [corpus.VALIDATION_SHARD]))
-    model = build()
+    model = build().to(device)
     trainer = Trainer("coarse", model, schedule, out / "checkpoints", seed + 300)
     trainer.resume(restart)
     checks = [held_out.batch(np.random.default_rng(i), 8) for i in range(8)]
 
-    def step(progress: Progress, rng: np.random.Generator):
+    def step(progress: Progress, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         inputs, target = material.batch(rng)
         if progress.step >= CORRUPTION_FROM_STEP:
             inputs = corrupt(inputs, rng)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from transformers import EncodecModel
 
 from experiments.micro import codec, corpus, layout
 from experiments.micro.training import Progress, Schedule, Trainer
@@ -48,7 +49,10 @@ def validation_clips(directory: Path, number: int, count: int = 20) -> list[torc
 
 
 def reconstruction(
-    model, distance: codec.SpectralDistance, clips: list[torch.Tensor], books=(2, 8)
+    model: EncodecModel,
+    distance: codec.SpectralDistance,
+    clips: list[torch.Tensor],
+    books: tuple[int, ...] = (2, 8),
 ) -> dict[str, float]:
     """Mean log-mel L1 per number of codebooks."""
     quantise = codec.Quantiser(model)
@@ -63,7 +67,7 @@ def reconstruction(
     return figures
 
 
-def train(out: Path, schedule: Schedule, seed: int, restart: bool = False) -> None:
+def train(out: Path, schedule: Schedule, seed: int, restart: bool = False, device: str = "cpu") -> None:
     """Trains encoder, codebooks and decoder together."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
@@ -72,22 +76,25 @@ def train(out: Path, schedule: Schedule, seed: int, restart: bool = False) -> No
     crops = AudioCrops(directory, [n for n in numbers if n != corpus.VALIDATION_SHARD])
     clips = validation_clips(directory, corpus.VALIDATION_SHARD)
     model = codec.build()
-    distance = codec.SpectralDistance()
+    distance = codec.SpectralDistance().to(device)
     quantise = codec.Quantiser(model)
+    model.to(device)
+    clips = [clip.to(device) for clip in clips]
     trainer = Trainer("codec", model, schedule, out / "checkpoints", seed)
     if not trainer.resume(restart):
-        codec.unit_variance_init(model, crops.batch(np.random.default_rng(seed), 16, 40 * layout.SAMPLES_PER_FRAME))
+        first = crops.batch(np.random.default_rng(seed), 16, 40 * layout.SAMPLES_PER_FRAME)
+        codec.unit_variance_init(model, first.to(device))
 
-    def step(progress: Progress, rng: np.random.Generator):
+    def step(progress: Progress, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-        audio = crops.batch(rng)
+        audio = crops.batch(rng).to(device)
         latent = model.encoder(audio)
         commitment = latent.new_zeros(())
         quantised = latent
         if progress.step >= WARM_UP_WITHOUT_QUANTISER:
             if progress.step == WARM_UP_WITHOUT_QUANTISER:
                 with torch.no_grad():
-                    many = torch.cat([model.encoder(crops.batch(rng)) for _ in range(32)])
+                    many = torch.cat([model.encoder(crops.batch(rng).to(device)) for _ in range(32)])
                 quantise.initialise(many, generator)
             n_books = layout.N_COARSE if rng.random() < 0.5 else layout.N_FINE
             quantised, commitment, _ = quantise(latent, n_books, generator)
@@ -95,8 +102,11 @@ def train(out: Path, schedule: Schedule, seed: int, restart: bool = False) -> No
         audio = audio[..., : -codec.DELAY]
         spectral = distance(made[:, 0], audio[:, 0])
         waveform = (made - audio).abs().mean() / audio.abs().mean()  # keeps the phase honest
-        loss = spectral + waveform + 0.1 * commitment / latent.detach().var().clamp(min=1e-3)
-        return loss, {"spectral": spectral.item(), "waveform": waveform.item(), "commitment": commitment.item()}
+        variance = latent.var()
+        # Relative to the variance the commitment could be had for nothing by growing; the last term holds the scale.
+        loss = spectral + waveform + 0.1 * commitment / variance.detach() + 0.1 * variance.log().square()
+        figures = {"commitment": (commitment / variance).item(), "variance": variance.item()}
+        return loss, {"spectral": spectral.item(), "waveform": waveform.item(), **figures}
 
     def validate() -> dict[str, float]:
         return reconstruction(model, distance, clips)

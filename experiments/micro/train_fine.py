@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from experiments.micro import codes as coding
 from experiments.micro import corpus, gpt, layout, windows
 from experiments.micro.train_coarse import Material
-from experiments.micro.training import Progress, Schedule, Trainer
+from experiments.micro.training import Progress, Schedule, Trainer, bfloat16_on, device_of
 
 BATCH = 6
 HISTORY_SHARE = 0.6
@@ -47,7 +47,9 @@ def row(material: Material, rng: np.random.Generator, clean: bool = False) -> tu
     return true, given, window.first
 
 
-def batch(material: Material, rng: np.random.Generator, book: int, size: int = BATCH, clean: bool = False):
+def batch(
+    material: Material, rng: np.random.Generator, book: int, size: int = BATCH, clean: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Input codes (B, T, 8) and targets (B, T) of one codebook."""
     inputs, targets = [], []
     for _ in range(size):
@@ -65,12 +67,13 @@ def batch(material: Material, rng: np.random.Generator, book: int, size: int = B
 
 def loss_of(model: gpt.FineGpt, book: int, inputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Mean cross-entropy."""
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = model(book, inputs)[:, :, : layout.CODEBOOK]
-    return F.cross_entropy(logits.float().flatten(0, 1), target.flatten(), ignore_index=-100)
+    device = device_of(model)
+    with bfloat16_on(device):
+        logits = model(book, inputs.to(device))[:, :, : layout.CODEBOOK]
+    return F.cross_entropy(logits.float().flatten(0, 1), target.to(device).flatten(), ignore_index=-100)
 
 
-def train(out: Path, schedule: Schedule, seed: int, restart: bool = False) -> None:
+def train(out: Path, schedule: Schedule, seed: int, restart: bool = False, device: str = "cpu") -> None:
     """Trains on every encoded shard but the one for validation."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
@@ -78,13 +81,13 @@ def train(out: Path, schedule: Schedule, seed: int, restart: bool = False) -> No
     numbers = [n for n in coding.numbers_on_disk(coded) if n != corpus.VALIDATION_SHARD]
     material = Material(coding.load(out / "corpus", coded, numbers))
     held_out = Material(coding.load(out / "corpus", coded, [corpus.VALIDATION_SHARD]))
-    model = gpt.FineGpt()
+    model = gpt.FineGpt().to(device)
     trainer = Trainer("fine", model, schedule, out / "checkpoints", seed + 400)
     trainer.resume(restart)
     books = range(GIVEN, layout.N_FINE)
     checks = {book: batch(held_out, np.random.default_rng(book), book, 16, clean=True) for book in books}
 
-    def step(progress: Progress, rng: np.random.Generator):
+    def step(progress: Progress, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         book = GIVEN + progress.step % len(books)
         loss = loss_of(model, book, *batch(material, rng, book))
         return loss, {"loss": loss.item()}

@@ -7,7 +7,7 @@ being spoken. Three batches in ten carry a history of the same speaker, laid ove
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from experiments.micro import corpus, gpt, labels, layout
-from experiments.micro.training import Progress, Schedule, Trainer
+from experiments.micro.training import Progress, Schedule, Trainer, bfloat16_on, device_of
 
 POSITIONS_PER_BATCH = 2800
 ONSET_WEIGHT, REPEAT_WEIGHT = 4.0, 0.3
@@ -80,6 +80,10 @@ class Batch:
     onset: torch.Tensor  # (B, T + 1)
     guide: torch.Tensor  # (B, T + 1, TEXT_BLOCK)
 
+    def to(self, device: torch.device) -> Batch:
+        """The same batch elsewhere."""
+        return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
+
 
 class Material:
     """The labelled utterances, in batches of similar length."""
@@ -95,6 +99,7 @@ class Material:
                 self.partners[index] = [m for m in members if m != index]
 
     def frames_per_text_token(self) -> float:
+        """Mean pace, for the clock of the text positions."""
         return float(self.lengths.sum() / sum(len(u.spelled_ids) for u in self.utterances))
 
     def choose(self, rng: np.random.Generator) -> np.ndarray:
@@ -140,8 +145,7 @@ class Material:
                     end = int(rng.integers(layout.HISTORY_FRAMES, end + 1))
                 tail = partner[max(0, end - layout.HISTORY_FRAMES) : end]
                 history[row, layout.HISTORY_START : layout.HISTORY_START + len(tail)] = tail
-        arrays = (torch.from_numpy(a) for a in (text, history, tokens, target, onset, guide))
-        return Batch(*arrays)
+        return Batch(*(torch.from_numpy(a) for a in (text, history, tokens, target, onset, guide)))
 
 
 def _corrupt(tokens: np.ndarray, onset: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -155,8 +159,10 @@ def _corrupt(tokens: np.ndarray, onset: np.ndarray, rng: np.random.Generator) ->
 
 def losses(model: SemanticTrainee, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, float]:
     """Weighted token loss, guide penalty, and the share of onsets whose phone is the likeliest."""
+    device = device_of(model)
+    batch = batch.to(device)
     guide = gpt.Guide(GUIDE_LAYER, layout.TEXT_BLOCK, batch.guide)
-    with torch.autocast("cpu", torch.bfloat16):
+    with bfloat16_on(device):
         logits = model(batch.text, batch.history, batch.tokens, guide)
     valid = batch.target >= 0
     flat = F.cross_entropy(logits.float().flatten(0, 1), batch.target.flatten(), ignore_index=-100, reduction="none")
@@ -174,7 +180,7 @@ def losses(model: SemanticTrainee, batch: Batch) -> tuple[torch.Tensor, torch.Te
     return loss, penalty, accuracy
 
 
-def train(out: Path, schedule: Schedule, seed: int, restart: bool = False) -> None:
+def train(out: Path, schedule: Schedule, seed: int, restart: bool = False, device: str = "cpu") -> None:
     """Trains on every labelled shard but the one for validation."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
@@ -184,12 +190,14 @@ def train(out: Path, schedule: Schedule, seed: int, restart: bool = False) -> No
     held_out = Material(corpus.load(directory, [corpus.VALIDATION_SHARD])[:160])
     model = SemanticTrainee()
     model.start(material.frames_per_text_token())
+    model.to(device)
     trained = [p for p in model.parameters() if p.requires_grad]
     trainer = Trainer("semantic", model, schedule, out / "checkpoints", seed, trained)
     trainer.resume(restart)
-    checks = [held_out.make_batch(np.arange(i, i + 16), np.random.default_rng(i), clean=True) for i in range(0, 160, 16)]
+    slices = np.array_split(np.arange(len(held_out.utterances)), max(1, len(held_out.utterances) // 16))
+    checks = [held_out.make_batch(s, np.random.default_rng(i), clean=True) for i, s in enumerate(slices)]
 
-    def step(progress: Progress, rng: np.random.Generator):
+    def step(progress: Progress, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         loss, penalty, accuracy = losses(model, material.make_batch(material.choose(rng), rng))
         guide_weight = max(GUIDE_LAST, GUIDE_FIRST * (1 - 1.5 * progress.share))
         if trainer.progress.schedules_done:

@@ -67,6 +67,32 @@ class Progress:
 StepFunction = Callable[[Progress, np.random.Generator], tuple[torch.Tensor, dict[str, float]]]
 
 
+def device_of(module: nn.Module) -> torch.device:
+    """Where a module's parameters are."""
+    return next(module.parameters()).device
+
+
+def bfloat16_on(device: torch.device) -> torch.autocast:
+    """The autocast that the transformers train under."""
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+def load_weights(module: nn.Module, tensors: dict[str, torch.Tensor], source: Path) -> None:
+    """Loads trained weights; only tensors that are made from others may be missing (see `snapshot`).
+
+    Raises:
+        ValueError: When the tensors are another model's.
+    """
+    derived = ("lm_heads.", "body.input_embeds_layer.", "body.lm_head.", "encoder.", "quantizer.")
+    result = module.load_state_dict(tensors, strict=False)
+    missing = [name for name in result.missing_keys if not name.startswith(derived)]
+    if missing or result.unexpected_keys:
+        raise ValueError(
+            f"{source} belongs to another model: missing {missing[:3]}, unexpected {result.unexpected_keys[:3]}; "
+            "remove it to train from the start"
+        )
+
+
 class Trainer:
     """Runs a stage's step function until its schedule ends.
 
@@ -111,10 +137,10 @@ class Trainer:
         """
         if not self.path.exists():
             return False
-        state = torch.load(self.path, weights_only=False)
-        self.model.load_state_dict(state["model"])
+        state = torch.load(self.path, map_location=device_of(self.model), weights_only=True)
+        load_weights(self.model, state["model"], self.path)
         self.average = state["average"]
-        if restart:
+        if restart or state["optimiser"] is None:
             self.progress = Progress(step=state["step"], schedules_done=state["schedules_done"] + 1)
         else:
             self.optimiser.load_state_dict(state["optimiser"])
@@ -191,7 +217,8 @@ class Trainer:
         with torch.no_grad():
             figures = validate()
         self.model.train()
-        log.info("%s %d VALIDATION %s", self.name, self.progress.step, " ".join(f"{k} {v:.4f}" for k, v in figures.items()))
+        shown = " ".join(f"{k} {v:.4f}" for k, v in figures.items())
+        log.info("%s %d VALIDATION %s", self.name, self.progress.step, shown)
 
     @torch.no_grad()
     def _average(self) -> None:

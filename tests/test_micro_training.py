@@ -1,0 +1,196 @@
+"""micro-Bark's trainers: equal to Hugging Face's layers, exact after a kill, and the whole recipe runs on seconds."""
+
+from __future__ import annotations
+
+import ctypes.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import BarkCoarseConfig, BarkFineConfig
+from transformers.models.bark.modeling_bark import BarkCoarseModel, BarkFineModel
+
+from experiments.micro import codec, gpt, layout, letter_rules, pack, recogniser, snapshot, train_semantic
+from experiments.micro.training import Progress, Schedule, Trainer
+
+SMALL = gpt.Shape(layers=2, heads=2, width=16)
+
+
+def test_our_causal_gpt_is_hugging_face_s_on_equal_weights():
+    ours = gpt.CausalGpt(SMALL, 50, 24).eval()
+    config = BarkCoarseConfig(
+        block_size=24, input_vocab_size=50, output_vocab_size=50, num_layers=2, num_heads=2, hidden_size=16, bias=False
+    )
+    theirs = BarkCoarseModel(config).eval()
+    result = theirs.load_state_dict(ours.state_dict(), strict=False)
+    assert not result.unexpected_keys
+    assert all(name.endswith("attn.bias") for name in result.missing_keys)
+    ids = torch.randint(50, (2, 20), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.allclose(ours(ids), theirs(ids).logits, atol=1e-5)
+
+
+def test_a_cached_step_equals_the_whole_sequence():
+    model = gpt.CausalGpt(SMALL, 50, 24).eval()
+    ids = torch.randint(50, (1, 12), generator=torch.Generator().manual_seed(1))
+    caches: list[gpt.Cache] = [[] for _ in model.layers]
+    with torch.no_grad():
+        whole = model.hidden(model.input_embeds_layer(ids))
+        model.hidden(model.input_embeds_layer(ids[:, :11]), 0, caches)
+        last = model.hidden(model.input_embeds_layer(ids[:, 11:]), 11, caches)
+    assert torch.allclose(whole[:, -1:], last, atol=1e-5)
+
+
+def test_our_fine_gpt_is_hugging_face_s_on_equal_weights():
+    ours = gpt.FineGpt(SMALL).eval()
+    config = BarkFineConfig(
+        block_size=layout.FINE_BLOCK,
+        input_vocab_size=layout.FINE_TABLE,
+        output_vocab_size=layout.FINE_TABLE,
+        num_layers=2,
+        num_heads=2,
+        hidden_size=16,
+        bias=False,
+        n_codes_total=8,
+        n_codes_given=1,
+    )
+    theirs = BarkFineModel(config).eval()
+    assert not theirs.load_state_dict(ours.state_dict(), strict=False).unexpected_keys
+    codes = torch.randint(layout.CODEBOOK, (1, 30, 8), generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        assert torch.allclose(ours(4, codes), theirs(4, codes).logits, atol=1e-5)
+
+
+def test_factored_tables_fold_into_plain_ones():
+    model = train_semantic.SemanticTrainee(SMALL).eval()
+    model.start(3.7)
+    text = torch.full((1, layout.TEXT_BLOCK), layout.TEXT_PAD)
+    history = torch.full((1, layout.TEXT_BLOCK), layout.SEMANTIC_PAD)
+    tokens = torch.arange(6)[None]
+    with torch.no_grad():
+        factored = model(text, history, tokens)
+        plain = model.plain()
+        embed = plain.input_embeds_layer
+        infer = embed(torch.full((1, 1), layout.SEMANTIC_INFER))
+        hidden = plain.hidden(torch.cat([embed(text) + embed(history), infer, embed(tokens)], 1))
+        folded = plain.lm_head(hidden[:, layout.TEXT_BLOCK :])[:, :, : layout.SEMANTIC_PAD + 1]
+    assert torch.allclose(factored, folded, atol=1e-5)
+
+
+def test_unit_variance_initialisation_lets_the_signal_through():
+    torch.manual_seed(0)
+    model = codec.build()
+    noise = torch.randn(4, 1, 20 * layout.SAMPLES_PER_FRAME) * 0.1
+    codec.unit_variance_init(model, noise)
+    with torch.no_grad():
+        latent = model.encoder(noise)
+        assert 0.5 < float(latent.std()) < 2
+        assert 0.03 < float(model.decoder(latent).std()) < 0.2
+
+
+def test_the_codec_is_causal():
+    torch.manual_seed(0)
+    model = codec.build().eval()
+    codes = np.random.default_rng(0).integers(layout.CODEBOOK, size=(8, 20))
+    head = codec.decode(model, codes[:, :12])
+    assert np.allclose(codec.decode(model, codes)[: len(head)], head, atol=1e-5)
+
+
+def _trainer(directory: Path, steps: int, learned: torch.nn.Module) -> Trainer:
+    schedule = Schedule(1e9, 1e-2, 2, max_steps=steps, save_every_s=1e9, average_decay=0.9)
+    return Trainer("toy", learned, schedule, directory, seed=3)
+
+
+def _step(model: torch.nn.Module, stop_at: int | None = None):
+    def step(progress: Progress, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
+        if progress.step == stop_at:
+            raise KeyboardInterrupt
+        x = torch.from_numpy(rng.normal(size=(8, 4)).astype(np.float32))
+        return (model(x) - x.sum(1, keepdim=True)).square().mean(), {}
+
+    return step
+
+
+def test_a_killed_run_resumes_to_the_very_same_weights(tmp_path: Path):
+    torch.manual_seed(0)
+    whole, killed = torch.nn.Linear(4, 1), torch.nn.Linear(4, 1)
+    killed.load_state_dict(whole.state_dict())
+    _trainer(tmp_path / "whole", 20, whole).run(_step(whole))
+    first = _trainer(tmp_path / "killed", 20, killed)
+    with pytest.raises(KeyboardInterrupt):
+        first.run(_step(killed, stop_at=9))
+    first.save()
+    resumed = torch.nn.Linear(4, 1)
+    second = _trainer(tmp_path / "killed", 20, resumed)
+    assert second.resume()
+    assert second.progress.step == 9
+    second.run(_step(resumed))
+    assert torch.equal(whole.weight, resumed.weight)
+
+
+def test_a_kill_while_saving_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    model = torch.nn.Linear(4, 1)
+    trainer = _trainer(tmp_path, 5, model)
+    trainer.save()
+    before = trainer.path.read_bytes()
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        trainer.save()
+    assert trainer.path.read_bytes() == before
+
+
+def test_a_snapshot_starts_a_new_run_from_its_weights(tmp_path: Path):
+    torch.manual_seed(0)
+    model = gpt.FineGpt()
+    Trainer("fine", model, Schedule(1.0, 1e-3), tmp_path / "old" / "checkpoints", seed=1).save()
+    pytest.importorskip("pocketsphinx", reason="the data recipe reads its dictionary")
+    snapshot.write(tmp_path / "old", tmp_path / "snapshot", seed=1)
+    assert snapshot.restore(tmp_path / "new", tmp_path / "snapshot") == ["fine"]
+    again = gpt.FineGpt()
+    trainer = Trainer("fine", again, Schedule(1.0, 1e-3), tmp_path / "new" / "checkpoints", seed=1)
+    assert trainer.resume()
+    assert trainer.progress.schedules_done == 1
+    assert torch.allclose(again.lm_heads[0].weight, model.lm_heads[0].weight, atol=1e-3)
+    assert snapshot.restore(tmp_path / "new", tmp_path / "snapshot") == []
+
+
+def test_learned_letter_rules_read_regular_words():
+    entries = [("bat", ("B", "AE", "T")), ("tab", ("T", "AE", "B")), ("cat", ("K", "AE", "T")), ("chat", ("CH", "AE", "T"))]
+    rules = letter_rules.learn(entries * 3)
+    assert rules.spell("tat") == ("T", "AE", "T")
+    assert rules.spell("bab") == ("B", "AE", "B")
+
+
+def test_word_scores_count_edits_and_content_words():
+    score = recogniser.WordScore()
+    score.add("the red dog runs", "the red cat runs")
+    score.add("one two", "one two")
+    assert score.summary() == {"words": 1 - 1 / 6, "content_words": 1 - 1 / 5, "phrases": 0.5, "n": 2}
+
+
+def test_the_generation_config_is_one_the_engine_accepts(tmp_path: Path):
+    from bark_infinity.bark_config import BarkConfig
+
+    config = BarkConfig.from_transformers(pack.config_json(), pack.generation_config_json())
+    assert config.semantic.history_start == layout.HISTORY_START
+    assert config.space == pack.SPACE
+
+
+@pytest.mark.skipif(ctypes.util.find_library("espeak-ng") is None, reason="needs libespeak-ng: apt-get install espeak-ng")
+def test_the_whole_recipe_runs_on_seconds_of_data(tmp_path: Path):
+    pytest.importorskip("pocketsphinx", reason="words and pronunciations come with the pocketsphinx wheel")
+    from experiments.micro import codes as coding
+    from experiments.micro import corpus, train_coarse, train_codec, train_decoder, train_fine
+
+    plan = corpus.CorpusPlan(seed=1, sessions_per_shard=4, audio_shards=2, label_shards=2)
+    corpus.generate(tmp_path / "corpus", plan)
+    schedule = Schedule(1e9, 1e-3, max_steps=2)
+    train_codec.train(tmp_path, schedule, 1)
+    coding.encode_corpus(tmp_path / "corpus", tmp_path / "codes", codec.load(tmp_path))
+    for stage in (train_semantic, train_coarse, train_fine, train_decoder):
+        stage.train(tmp_path, schedule, 1)
+    pack.write_model(tmp_path, tmp_path / "asset")
+    assert (tmp_path / "asset" / "model.safetensors").stat().st_size <= 13_000_000
+    again = codec.from_asset(tmp_path / "asset")
+    assert codec.decode(again, np.zeros((8, 4), np.int64)).shape == (4 * layout.SAMPLES_PER_FRAME,)
