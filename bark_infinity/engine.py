@@ -316,13 +316,21 @@ class BarkEngine:
         if not todo:
             return
         codec = self._stages.codec()
-        for utterance in todo:
+
+        def decode(codes: Sequence[Int64Array]) -> list[NDArray[np.float32] | None]:
             if meter.watch(0):
+                return [None] * len(codes)
+            audio = codec.decode(codes)
+            meter.watch(len(codes))
+            return list(audio)
+
+        # On CPU the codec decodes row by row anyway; asked one by one, it can be stopped in between.
+        most = 1 if self.device.type == "cpu" else self.plan.max_rows
+        decoded = self._in_batches(todo, [_there(u.fine) for u in todo], meter, decode, most)
+        for utterance, audio in zip(todo, decoded, strict=True):
+            utterance.audio = audio
+            if audio is None:
                 utterance.cancel()
-                continue
-            with _timed([utterance], "codec"):
-                (utterance.audio,) = codec.decode([_there(utterance.fine)])
-            meter.watch(1)
 
     def _in_batches(
         self,
@@ -330,10 +338,11 @@ class BarkEngine:
         jobs: Sequence[_Job],
         meter: _Meter,
         run: Callable[[Sequence[_Job]], list[_Result]],
+        most: int | None = None,
     ) -> list[_Result]:
         """Runs jobs in batches that fit; when one does not, it is halved and nothing else is lost."""
         results: list[_Result] = []
-        most = self.plan.max_rows
+        most = most or self.plan.max_rows
         while len(results) < len(jobs):
             batch = slice(len(results), len(results) + most)
             done_before = meter.done

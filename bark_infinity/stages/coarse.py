@@ -150,7 +150,10 @@ class _Batch:
         done, seen = 0, (-1, -1)
         while rows := self._still_speaking(done):
             if done % self.window == 0 and (starts := self._starts(done)) != seen:
-                hidden, seen = self._prefill(rows, done, *starts), starts
+                prefilled, seen = self._prefill(rows, done, *starts, watch), starts
+                if prefilled is None:
+                    break
+                hidden = prefilled
             else:
                 hidden = self._decode(rows, done, seen[1])
             self._draw(hidden, done)
@@ -168,12 +171,20 @@ class _Batch:
         look_back = math.floor(self.max_history / self.ratio)
         return max(0, present - look_back), max(0, self.n_history + done - self.max_history)
 
-    def _prefill(self, rows: int, done: int, semantic_start: int, flat_start: int) -> Tensor:
+    def _prefill(self, rows: int, done: int, semantic_start: int, flat_start: int, watch: Watch) -> Tensor | None:
+        """Reads the window's prefix of every row; None when the caller cancelled, which is asked between rows."""
         slots = self.stage.max_coarse_input_length
         infer = torch.full((rows, 1), self.stage.coarse_infer_token, device=self.model.device)
         block = self.semantic[:rows, semantic_start : semantic_start + slots]
         past = self.flat[:rows, flat_start : self.n_history + done]
-        return self.model.prefill(self.model.embed(torch.cat([block, infer, past], dim=1)), self.cache)
+        ids = torch.cat([block, infer, past], dim=1)
+        hidden = []
+        for first in range(0, rows, self.model.rows_per_pass):
+            if watch(0):
+                return None
+            x = self.model.embed(ids[first : first + self.model.rows_per_pass])
+            hidden.append(self.model.prefill(x, self.cache, first))
+        return torch.cat(hidden)
 
     def _decode(self, rows: int, done: int, flat_start: int) -> Tensor:
         last = self.n_history + done - 1

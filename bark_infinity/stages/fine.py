@@ -115,14 +115,16 @@ class _Batch:
         for n in range(max(len(job.windows) for job in self.jobs)):
             active = [i for i, job in enumerate(self.jobs) if n < len(job.windows)]
             for codebook in range(self.n_coarse, self.n_codebooks):
-                self._predict(codebook, n, active)
-                if watch(len(active)):
-                    return [self._result(i, i in finished) for i in range(len(self.jobs))]
+                for first in range(0, len(active), self.model.rows_per_pass):
+                    together = active[first : first + self.model.rows_per_pass]
+                    self._predict(codebook, n, together)
+                    if watch(len(together)):
+                        return [self._result(i, i in finished) for i in range(len(self.jobs))]
             finished.update(i for i in active if n == len(self.jobs[i].windows) - 1)
         return [self._result(i, True) for i in range(len(self.jobs))]
 
     def _predict(self, codebook: int, n: int, active: Sequence[int]) -> None:
-        """Predicts one codebook in the n-th window of every active job."""
+        """Predicts one codebook in the n-th window of the given jobs."""
         starts = [self.jobs[i].windows[n].start for i in active]
         windows = torch.stack(
             [self.buffers[i][:, start : start + self.length] for i, start in zip(active, starts, strict=True)]

@@ -83,6 +83,14 @@ class _Transformer:
         """Whether a row's numbers are bitwise the same in any batch."""
         return all(layer.query_key_value.rows_are_independent for layer in self.layers)
 
+    @property
+    def rows_per_pass(self) -> int:
+        """Rows that whole-sequence passes should take together.
+
+        Such passes are limited by arithmetic: batching gains nothing on CPU, and one row alone always has one shape.
+        """
+        return 1 if self.device.type == "cpu" else 64
+
     def _table(self, weight: Tensor) -> Tensor:
         # Embeddings are read, not multiplied: half precision saves their memory, the sum is formed in float32.
         return weight.to(device=self.device, dtype=self.dtype)
@@ -159,9 +167,6 @@ class CausalGPT(_Transformer):
         Returns:
             (B, D) normalised hidden state of the last position.
         """
-        if x.device.type == "cpu" and x.shape[0] > 1:
-            # Prefills are limited by arithmetic, so batching them gains nothing on CPU; alone, each has one shape.
-            return torch.cat([self.prefill(row, cache, first_row + i) for i, row in enumerate(x.split(1))])
         rows, length, width = x.shape
         x = (x + self.positions[:length].float()).view(rows * length, width)
         for index, (layer, kept) in enumerate(zip(self.layers, cache.layers, strict=True)):
@@ -246,8 +251,6 @@ class FineGPT(_Transformer):
         Returns:
             (B, T, D) normalised hidden states.
         """
-        if codes.device.type == "cpu" and codes.shape[0] > 1:
-            return torch.cat([self.hidden(row, codebook) for row in codes.split(1)])
         rows, _, length = codes.shape
         x = functional.embedding(codes[:, 0], self.tables[0]).float()
         for below in range(1, codebook + 1):

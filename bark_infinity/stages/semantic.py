@@ -141,7 +141,10 @@ class _Batch:
         self.may_stop = torch.tensor([job.allow_early_stop for job in jobs], device=device)
 
     def run(self, watch: Watch) -> list[SemanticResult]:
-        hidden = self._prefill()
+        hidden = self._prefill(watch)
+        if hidden is None:
+            self._abandon(0)
+            return [self.results[job] for job in range(len(self.jobs))]
         look_every = _STEPS_BETWEEN_LOOKS.get(self.model.device.type, 1)
         unreported = 0
         for step in itertools.count():
@@ -162,13 +165,15 @@ class _Batch:
             hidden = self.model.decode(self.model.embed(tokens), self.cache, self.prefix_length + step)
         return [self.results[job] for job in range(len(self.jobs))]
 
-    def _prefill(self) -> Tensor:
-        """Reads every different prefix once and copies it to the rows that share it."""
+    def _prefill(self, watch: Watch) -> Tensor | None:
+        """Reads every different prefix once and copies it to the rows that share it; None when cancelled."""
         first_row: dict[bytes, int] = {}
         hidden: dict[int, Tensor] = {}
         source = [first_row.setdefault(job.prefix, row) for row, job in enumerate(self.jobs)]
         infer = torch.tensor([[self.stage.semantic_infer_token]], device=self.model.device)
         for row in first_row.values():
+            if watch(0):
+                return None
             job = self.jobs[row]
             text, history = (torch.from_numpy(ids)[None].to(self.model.device) for ids in (job.text, job.history))
             summed = self.model.embed(text) + self.model.embed(history)
