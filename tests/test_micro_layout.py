@@ -59,10 +59,10 @@ def test_coarse_ids_survive_flattening(rng: np.random.Generator):
 
 
 def test_training_rows_are_the_prompts_of_inference(rng: np.random.Generator):
-    said = [
-        coding.Coded(0, rng.integers(layout.SEMANTIC_VOCAB, size=n), rng.integers(layout.CODEBOOK, size=(8, n * 3 // 2)))
-        for n in (60, 84, 120)
-    ]
+    def utterance(n: int) -> coding.Coded:
+        return coding.Coded(0, rng.integers(layout.SEMANTIC_VOCAB, size=n), rng.integers(512, size=(8, n * 3 // 2)))
+
+    said = [utterance(n) for n in (60, 84, 120)]
     inputs, target = train_coarse.Material(said).row(2, rng)
     assert inputs[layout.COARSE_SEMANTIC_BLOCK] == layout.COARSE_INFER
     judged = np.flatnonzero(target >= 0)

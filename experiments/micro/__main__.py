@@ -7,6 +7,7 @@ decoder. Every step continues where it stopped; ``--hours`` is the wall-clock ti
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import sys
 from pathlib import Path
@@ -44,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--asset", type=Path, default=ASSET)
     measure.add_argument("--phrases", type=int, default=128)
     measure.add_argument("--report", type=Path, help="JSON file for all figures")
+    measure.add_argument("--card", action="store_true", help="write the figures and the model card into the asset")
     return parser
 
 
@@ -75,9 +77,14 @@ def _run(options: argparse.Namespace) -> int:
 
         snapshot.write(options.out, options.target, options.seed)
     elif options.step == "evaluate":
-        from experiments.micro import evaluate
+        from experiments.micro import card, evaluate, snapshot
 
-        bars = evaluate.evaluate(options.asset, options.out, options.phrases, options.report)
+        bars, figures = evaluate.evaluate(options.asset, options.out, options.phrases)
+        report = evaluate.report_of(bars, figures)
+        if options.report is not None:
+            options.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        if options.card:
+            card.write(options.asset, report, snapshot.progress_of(options.out))
         return 0 if all(bar.met for bar in bars) else 1
     return 0
 

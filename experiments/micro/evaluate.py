@@ -8,7 +8,6 @@ way) and, for speech, the untrained control: random transformers behind the trai
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import tempfile
 import time
@@ -286,14 +285,16 @@ def speed_bars(bench: Bench) -> list[Bar]:
     ]
 
 
-def evaluate(asset: Path, out: Path, n: int = 128, report: Path | None = None) -> list[Bar]:
-    """Measures every bar and prints them as they come.
+def evaluate(asset: Path, out: Path, n: int = 128) -> tuple[list[Bar], dict[str, object]]:
+    """Measures every bar and logs them as they come.
 
     Args:
         asset: Packed model.
         out: Scratch directory for espeak-ng's voices.
         n: Judged phrases.
-        report: JSON file for all figures.
+
+    Returns:
+        The bars, and all figures behind them.
     """
     bench = Bench(asset, out)
     cases = bench.cases(n)
@@ -303,10 +304,12 @@ def evaluate(asset: Path, out: Path, n: int = 128, report: Path | None = None) -
     bars += _shown(everyday_bars(bench))
     bars += _shown(rate_bars(bench, max(16, n // 4)))
     bars += _shown(speed_bars(bench))
-    if report is not None:
-        content = {"bars": [{**dataclasses.asdict(bar), "met": bar.met} for bar in bars], "figures": bench.results}
-        report.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    return bars
+    return bars, bench.results
+
+
+def report_of(bars: list[Bar], figures: dict[str, object]) -> dict[str, object]:
+    """What `card.write` and scripts read."""
+    return {"bars": [{**dataclasses.asdict(bar), "met": bar.met} for bar in bars], "figures": figures}
 
 
 def _shown(bars: list[Bar]) -> list[Bar]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.micro import labels, letter_rules, texts
-from experiments.micro.pronunciations import dictionary
+from experiments.micro.pronunciations import dictionary, licence
 
 WORDS_FOR_RULES = 40_000
 
@@ -28,6 +28,7 @@ def write(directory: Path, seed: int = 1) -> None:
     chosen = np.random.default_rng(seed).permutation(len(candidates))[:WORDS_FOR_RULES]
     rules = letter_rules.learn((candidates[i], entries[candidates[i]]) for i in chosen)
     _write_packed(directory / "letter_rules.txt.gz", rules.to_text())
+    (directory / "LICENSE-cmudict.txt").write_text(licence(), encoding="utf-8")
     config = {
         "type": "phones",
         "symbols": list(labels.TEXT_SYMBOLS),

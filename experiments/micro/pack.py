@@ -133,7 +133,16 @@ def parts(out: Path) -> dict[str, torch.nn.Module]:
         path = out / "checkpoints" / f"{name}.pt"
         if path.exists():
             load_weights(module, torch.load(path, map_location="cpu", weights_only=True)["model"], path)
+    _fill_spare_rows(modules["coarse_acoustics"])
     return {**modules, "semantic": semantic.plain(), "codec_model": codec.load(out)}
+
+
+@torch.no_grad()
+def _fill_spare_rows(coarse: torch.nn.Module) -> None:
+    """Makes the pad and infer rows of the coarse head average ones: transformers does not mask them, as Suno does."""
+    assert isinstance(coarse, gpt.CausalGpt)
+    rows = coarse.lm_head.weight
+    rows[layout.COARSE_PAD :] = rows[layout.COARSE_PAD - layout.CODEBOOK : layout.COARSE_PAD].mean(0)
 
 
 def untrained_stages() -> dict[str, torch.nn.Module]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import re
 from pathlib import Path
 
@@ -13,6 +14,15 @@ def _model_directory() -> Path:
     import pocketsphinx
 
     return Path(pocketsphinx.__file__).parent / "model" / "en-us"
+
+
+def licence() -> str:
+    """Carnegie Mellon University's licence, under which the dictionary may be passed on."""
+    for file in importlib.metadata.files("pocketsphinx") or ():
+        if file.name == "LICENSE":
+            whole = Path(str(file.locate())).read_text(encoding="utf-8")
+            return whole.partition("WebRTC VAD code")[0].rstrip() + "\n"  # the rest is about code not used here
+    raise FileNotFoundError("the pocketsphinx package holds no LICENSE; install it from PyPI")
 
 
 @functools.cache

@@ -20,10 +20,20 @@ DIRECTORY = Path(__file__).parent / "checkpoints"
 STAGES = ("codec", "decoder", "semantic", "coarse", "fine")
 
 
+def progress_of(out: Path) -> dict[str, dict[str, float]]:
+    """Steps and CPU seconds of every stage of a run."""
+    told = {}
+    for stage in STAGES:
+        path = out / "checkpoints" / f"{stage}.pt"
+        if path.exists():
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            told[stage] = {name: checkpoint[name] for name in ("step", "cpu_seconds", "schedules_done")}
+    return told
+
+
 def write(out: Path, target: Path, seed: int) -> None:
     """Writes what a run has reached."""
     target.mkdir(parents=True, exist_ok=True)
-    stages = {}
     for stage in STAGES:
         path = out / "checkpoints" / f"{stage}.pt"
         if not path.exists():
@@ -37,12 +47,10 @@ def write(out: Path, target: Path, seed: int) -> None:
         if stage == "decoder":
             tensors = {name: tensor for name, tensor in tensors.items() if name.startswith("decoder.")}
         save_file(tensors, target / f"{stage}.safetensors")
-        progress = ("step", "cpu_seconds", "schedules_done")
-        stages[stage] = {name: checkpoint[name] for name in progress}
     state = {
         "seed": seed,
         "data_recipe": corpus.recipe_hash(corpus.CorpusPlan(seed=seed)),
-        "stages": stages,
+        "stages": progress_of(out),
         "resume": "python -m experiments.micro train --out DIR --hours H",
     }
     (target / "state.json").write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
