@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import psutil
@@ -19,6 +21,7 @@ _MOST_ROWS = {
     "mps": 16,
 }  # beyond, a row's share of the time hardly falls (docs/performance.md)
 _GIB = 2**30
+_CGROUP = Path("/sys/fs/cgroup")
 
 Offload = Literal["auto", "on", "off"]
 
@@ -60,7 +63,17 @@ def free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free)
-    return int(psutil.virtual_memory().available)  # MPS shares the machine's memory
+    return min(int(psutil.virtual_memory().available), _container_allowance())  # MPS shares the machine's memory
+
+
+def _container_allowance() -> int:
+    """Bytes a container or batch job may still take; the machine's free memory says nothing of such a limit."""
+    try:
+        limit = (_CGROUP / "memory.max").read_text("ascii").strip()
+        used = int((_CGROUP / "memory.current").read_text("ascii"))
+    except (OSError, ValueError):
+        return sys.maxsize
+    return sys.maxsize if limit == "max" else max(0, int(limit) - used)
 
 
 def plan_memory(

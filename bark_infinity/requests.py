@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -22,6 +23,7 @@ StopReason = Literal[
     "given",  # semantic tokens came with the request, stage 1 did not run
     "empty",  # the utterance ended before its first token: there is nothing to hear
     "cancelled",  # the caller's event was set before this request was finished
+    "failed",  # it could not be rendered; `Rendering.reason` says why
 ]
 
 
@@ -57,7 +59,9 @@ class RenderSettings:
     def __post_init__(self) -> None:
         for name in ("semantic_temp", "coarse_temp", "fine_temp"):
             value = getattr(self, name)
-            if value is not None and not 0 <= value < float("inf"):
+            if value is None and name == "fine_temp":
+                continue
+            if value is None or not 0 <= value < float("inf"):
                 raise BarkError(
                     f"{name} is {value}, expected a finite number of at least 0; 0 takes the likeliest token"
                 )
@@ -88,8 +92,7 @@ class RenderSettings:
 class RenderRequest:
     """One utterance to render.
 
-    Exactly one of ``text``, ``text_ids`` and ``semantic`` says what is spoken; ``coarse`` may come with
-    ``semantic`` and then stage 2 does not run either.
+    ``text``, ``text_ids`` or tokens that are already there say what is spoken: exactly one of the three.
 
     Attributes:
         text: What to say.
@@ -99,10 +102,11 @@ class RenderRequest:
         settings: None takes `BarkEngine.default_settings`.
         semantic_seed: Replaces ``seed`` in stage 1 only; so do ``coarse_seed`` and ``fine_seed`` in theirs.
         semantic: (S,) semantic tokens that are already there: rendering begins at stage 2.
-        coarse: (n_coarse_codebooks, T) coarse tokens that are already there: rendering begins at stage 3.
+        coarse: (n_coarse_codebooks, T) coarse tokens that are already there, with the semantic tokens they belong to
+            or without: rendering begins at stage 3.
 
     Raises:
-        BarkError: When what is spoken is missing or given twice, or a seed is negative.
+        BarkError: When what is spoken is missing or given twice, or a seed is not an integer in range.
     """
 
     text: str | None = None
@@ -117,17 +121,19 @@ class RenderRequest:
     coarse: Int64Array | None = None
 
     def __post_init__(self) -> None:
-        given = [name for name in ("text", "text_ids", "semantic") if getattr(self, name) is not None]
+        tokens = self.semantic is not None or self.coarse is not None
+        given = [name for name in ("text", "text_ids") if getattr(self, name) is not None] + ["tokens"] * tokens
         if len(given) != 1:
             raise BarkError(
-                f"a request needs exactly one of text, text_ids and semantic, got {', '.join(given) or 'none'}"
+                f"a request needs exactly one of text, text_ids and tokens (semantic, coarse), got "
+                f"{' and '.join(given) or 'none'}"
             )
-        if self.coarse is not None and self.semantic is None:
-            raise BarkError("a request with coarse tokens needs the semantic tokens they belong to; pass semantic too")
-        for stage in ("semantic", "coarse", "fine"):
-            seed = self.stage_seed(stage)
-            if not 0 <= seed < 2**64:
-                raise BarkError(f"the {stage} seed is {seed}, expected an integer from 0 to 2**64 - 1")
+        for name in ("seed", "semantic_seed", "coarse_seed", "fine_seed"):
+            seed = getattr(self, name)
+            if seed is None and name != "seed":
+                continue
+            if not hasattr(seed, "__index__") or not 0 <= operator.index(seed) < 2**64:
+                raise BarkError(f"{name} is {seed!r}, expected an integer from 0 to 2**64 - 1")
 
     def stage_seed(self, stage: str) -> int:
         """The seed that a stage draws from."""
@@ -174,8 +180,9 @@ class Rendering:
 
     Attributes:
         audio: (S,) float32 at ``sample_rate``; None when decoding was not asked for or the request was cancelled.
-        tokens: All that was generated, also when cancelled half-way (stages that did not finish are empty).
-        stopped: Why stage 1 ended, or ``empty`` / ``cancelled``.
+        tokens: All that was generated. Cancelled half-way, stage 1 gives the tokens it had; the others all or nothing.
+        stopped: Why stage 1 ended, or ``empty``, ``cancelled``, ``failed``.
+        reason: What went wrong, when it failed.
         stats: By stage name.
         notices: What the user should know: dropped symbols, truncated text.
     """
@@ -187,6 +194,7 @@ class Rendering:
     timings: Timings = field(default_factory=Timings)
     stats: dict[str, StageStats] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    reason: str | None = None
     voice_space: TokenSpace = SUNO_TOKENS
 
     @property
@@ -198,7 +206,7 @@ class Rendering:
         """This rendering as a voice that others can continue.
 
         Raises:
-            VoiceFormatError: When the rendering is empty or was cancelled.
+            VoiceFormatError: When a stage's tokens are not there: it is empty, was cancelled before, or failed.
         """
         return VoiceHistory(self.tokens.semantic, self.tokens.coarse, self.tokens.fine, space=self.voice_space)
 
@@ -209,7 +217,7 @@ class RenderProgress:
 
     Attributes:
         stage: The stage that is running.
-        done: Tokens (semantic, coarse), codebook windows (fine) or clips (codec) finished in this call.
+        done: Sampling steps (semantic, coarse), passes over a window (fine) or clips (codec) of this call so far.
         total: Upper bound of ``done``; stage 1 usually ends earlier.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from bark_infinity.bark_config import BarkConfig
 from bark_infinity.error_handling import BarkError
-from bark_infinity.requests import Rendering, RenderRequest, RenderSettings, StageStats, StopReason, Timings
+from bark_infinity.requests import Rendering, RenderRequest, RenderSettings, Stage, StageStats, StopReason, Timings
 from bark_infinity.text_front_end import TextFrontEnd
 from bark_infinity.tokens import BarkTokens, Int64Array
 
@@ -28,17 +29,29 @@ class Utterance:
     fine: Int64Array | None = None
     audio: NDArray[np.float32] | None = None
     stopped: StopReason = "given"
+    reason: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     stats: dict[str, StageStats] = field(default_factory=dict)
 
     @property
     def goes_on(self) -> bool:
         """Whether there is anything left to render."""
-        return self.stopped not in ("empty", "cancelled")
+        return self.stopped not in ("empty", "cancelled", "failed")
+
+    def has(self, stage: Stage) -> bool:
+        """Whether what the stage makes is there already, or is not needed for what was given."""
+        if stage == "semantic":
+            return self.semantic is not None or self.coarse is not None
+        made = {"coarse": self.coarse, "fine": self.fine, "codec": self.audio}
+        return made[stage] is not None
 
     def cancel(self) -> None:
         """Notes that the caller stopped before this utterance was finished."""
         self.stopped = "cancelled"
+
+    def fail(self, reason: str) -> None:
+        """Notes that this utterance cannot be rendered; the others go on."""
+        self.stopped, self.reason = "failed", reason
 
     def rendering(self, config: BarkConfig) -> Rendering:
         """What the caller gets."""
@@ -46,14 +59,16 @@ class Utterance:
         semantic = np.zeros(0, np.int64) if self.semantic is None else self.semantic
         coarse = np.zeros((space.n_coarse_codebooks, 0), np.int64) if self.coarse is None else self.coarse
         fine = np.zeros((space.n_fine_codebooks, 0), np.int64) if self.fine is None else self.fine
+        audio = np.zeros(0, np.float32) if self.stopped == "empty" else self.audio
         return Rendering(
             tokens=BarkTokens(semantic, coarse, fine),
             stopped=self.stopped,
-            audio=self.audio,
+            audio=audio,
             sample_rate=config.sample_rate,
             timings=Timings(**{f"{stage}_s": seconds for stage, seconds in self.seconds.items()}),
             stats=self.stats,
             notices=self.notices,
+            reason=self.reason,
             voice_space=space,
         )
 
@@ -78,6 +93,8 @@ def prepare(
     _check_windows(settings, config)
     if request.voice is not None:
         request.voice.require_space(config.space, who)
+    if request.semantic is None and request.coarse is not None:
+        return Utterance(request, settings, (), (), coarse=_coarse(request.coarse, None, config))
     if request.semantic is not None:
         semantic = _codes(request.semantic, config.space.semantic_vocab_size, "semantic tokens")
         if semantic.ndim != 1 or len(semantic) == 0:
@@ -110,7 +127,10 @@ def _text_ids(
         encoding = front_end.encode(request.text)
         ids, notices = encoding.ids, encoding.notices
     else:
-        ids, notices = tuple(int(i) for i in request.text_ids or ()), ()
+        given = () if request.text_ids is None else request.text_ids
+        if not all(hasattr(i, "__index__") for i in given):
+            raise BarkError(f"text ids are {given!r}, expected integers")
+        ids, notices = tuple(operator.index(i) for i in given), ()
     room = config.semantic_gpt.input_vocab_size - config.semantic.text_encoding_offset
     for text_id in ids:
         if not 0 <= text_id < room:
@@ -153,9 +173,14 @@ def _codes(values: Int64Array, size: int, what: str) -> Int64Array:
     return codes.astype(np.int64)
 
 
-def _coarse(values: Int64Array, n_semantic: int, config: BarkConfig) -> Int64Array:
+def _coarse(values: Int64Array, n_semantic: int | None, config: BarkConfig) -> Int64Array:
+    """Checks coarse codes, against the semantic tokens they belong to where those are given."""
     space = config.space
     codes = _codes(values, space.codebook_size, "coarse tokens")
+    if n_semantic is None:
+        if codes.ndim != 2 or len(codes) != space.n_coarse_codebooks or codes.shape[1] == 0:
+            raise BarkError(f"coarse tokens have shape {codes.shape}, expected ({space.n_coarse_codebooks}, T)")
+        return codes
     expected = (space.n_coarse_codebooks, space.frames_for(n_semantic))
     if codes.shape != expected:
         raise BarkError(
@@ -185,9 +210,3 @@ def _longest_run(codes: Sequence[int] | Int64Array) -> int:
         return 0
     changes = np.flatnonzero(np.diff(codes)) + 1
     return int(np.diff(np.concatenate([[0], changes, [len(codes)]])).max())
-
-
-def stage_seconds(utterances: Sequence[Utterance], stage: str, seconds: float) -> None:
-    """Notes each utterance's share of a batch's time."""
-    for utterance in utterances:
-        utterance.seconds[stage] = utterance.seconds.get(stage, 0.0) + seconds / len(utterances)

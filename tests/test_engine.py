@@ -19,8 +19,8 @@ from bark_infinity import (
     RenderSettings,
     VoiceFormatError,
     VoiceHistory,
+    render_run,
 )
-from bark_infinity import engine as engine_module
 from bark_infinity.memory import plan_memory
 
 SHORT = RenderSettings(semantic_max_tokens=12, semantic_allow_early_stop=False)
@@ -81,6 +81,40 @@ def test_stages_one_by_one_give_what_render_gives(engine):
     assert np.array_equal(from_semantic.audio, whole.audio)
 
 
+@pytest.mark.parametrize("n_frames", [1, 2, 17])
+def test_coarse_codes_alone_are_enough_for_the_rest(engine, n_frames):
+    coarse = np.arange(2 * n_frames).reshape(2, n_frames) % engine.space.codebook_size
+    (rendering,) = engine.render([RenderRequest(coarse=coarse, seed=1)])
+    assert np.array_equal(rendering.tokens.fine[:2], coarse)
+    assert rendering.tokens.semantic.size == 0
+    assert len(rendering.audio) == n_frames * 320
+
+
+def test_a_progress_callback_may_use_the_engine(engine):
+    heard = []
+
+    def listen(progress):
+        if progress.stage == "codec":
+            heard.append(engine.decode([np.zeros((8, 3), np.int64)])[0])
+
+    engine.render([RenderRequest(text="x", settings=SHORT)], listen)
+    assert len(heard) == 1
+
+
+def test_dropping_more_frames_than_a_voice_has_leaves_no_history(engine):
+    frames = engine.space.frames_for(10)
+    fine = np.arange(8 * frames).reshape(8, frames) % engine.space.codebook_size
+    voice = VoiceHistory(np.arange(10), fine[:2], fine, space=engine.space)
+    dropped = [
+        RenderRequest(
+            semantic=np.arange(12), voice=voice, settings=RenderSettings(coarse_history_time_alignment_hack=-n)
+        )
+        for n in (30, 300)
+    ]
+    first, second = engine.semantic_to_coarse(dropped)
+    assert np.array_equal(first, second)
+
+
 def test_an_utterance_that_ends_at_once_is_recorded_as_empty(engine):
     at_once = RenderSettings(semantic_min_eos_p=1e-9)
     empty, spoken = engine.render([RenderRequest(text="x", settings=at_once), RenderRequest(text="x", settings=SHORT)])
@@ -121,6 +155,8 @@ def test_text_beyond_the_block_is_cut_and_the_rendering_says_so(engine):
         ({"text_ids": []}, "nothing to say"),
         ({"text_ids": [10**6]}, "1000000"),
         ({"text_ids": [-1]}, "-1"),
+        ({"text_ids": [1.5]}, "1.5"),
+        ({"coarse": np.zeros((3, 2), np.int64)}, r"\(3, 2\)"),
         ({"semantic": np.array([0, 10**5])}, "100000"),
         ({"semantic": np.zeros(0, np.int64)}, r"\(0,\)"),
         ({"semantic": np.zeros(4)}, "float64"),
@@ -138,7 +174,16 @@ def test_bad_requests_are_refused_before_any_work(engine, request_fields, named)
     assert told == []
 
 
-@pytest.mark.parametrize("fields", [{}, {"text": "a", "text_ids": [1]}, {"text": "a", "seed": -1}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"text": "a", "text_ids": [1]},
+        {"text": "a", "seed": -1},
+        {"text": "a", "coarse_seed": 1.5},
+        {"text": "a", "coarse": np.zeros((2, 3), int)},
+    ],
+)
 def test_a_request_that_contradicts_itself_cannot_be_made(fields):
     with pytest.raises(BarkError):
         RenderRequest(**fields)
@@ -148,6 +193,7 @@ def test_a_request_that_contradicts_itself_cannot_be_made(fields):
     "fields",
     [
         {"semantic_temp": -0.1},
+        {"semantic_temp": None},
         {"coarse_temp": float("nan")},
         {"semantic_top_k": 0},
         {"semantic_top_p": 1.5},
@@ -202,8 +248,8 @@ def test_progress_only_grows_and_ends_at_its_total(engine):
 def test_out_of_memory_halves_the_batch_and_loses_nothing(engine, monkeypatch, stage):
     requests = [RenderRequest(text=f"number {i}", seed=i, settings=SHORT) for i in range(7)]
     expected = [tokens(r) for r in engine.render(requests, decode=False)]
-    real = getattr(engine_module, f"run_{stage}")
-    sizes = []
+    real = getattr(render_run, f"run_{stage}")
+    engine, sizes = BarkEngine.load("random-tiny", "cpu"), []
 
     def crowded(model, jobs, config, watch):
         sizes.append(len(jobs))
@@ -212,7 +258,7 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(engine, monkeypatch, s
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(model, jobs, config, watch)
 
-    monkeypatch.setattr(engine_module, f"run_{stage}", crowded)
+    monkeypatch.setattr(render_run, f"run_{stage}", crowded)
     told = []
     assert [tokens(r) for r in engine.render(requests, told.append, decode=False)] == expected
     assert sizes[:2] == [7, 3]
@@ -220,20 +266,55 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(engine, monkeypatch, s
     assert last.done == last.total, "work that was thrown away must not count twice"
 
 
-def test_one_utterance_too_large_for_the_memory_is_an_error_that_says_what_to_do(engine, monkeypatch):
-    def never(*_):
-        raise MemoryError
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("x"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_one_utterance_too_large_for_the_memory_fails_alone_and_says_what_to_do(engine, monkeypatch, error):
+    real = render_run.run_coarse
 
-    monkeypatch.setattr(engine_module, "run_coarse", never)
-    with pytest.raises(BarkError, match="offload"):
-        engine.render([RenderRequest(text="x", settings=SHORT)])
+    def crowded(model, jobs, config, watch):
+        if any(job.n_tokens > 40 for job in jobs):
+            raise error
+        return real(model, jobs, config, watch)
+
+    long = dataclasses.replace(SHORT, semantic_max_tokens=40)
+    requests = [RenderRequest(text="x", seed=i, settings=long if i == 1 else SHORT) for i in range(4)]
+    expected = [tokens(r) for r in engine.render(requests)]
+    monkeypatch.setattr(render_run, "run_coarse", crowded)
+    fresh = BarkEngine.load("random-tiny", "cpu")
+    renderings = fresh.render(requests)
+    assert [r.stopped for r in renderings] == ["max_tokens", "failed", "max_tokens", "max_tokens"]
+    assert "offload" in renderings[1].reason
+    assert [tokens(r) for r in renderings[2:]] == expected[2:]
+
+
+def test_a_batch_that_did_not_fit_is_not_tried_again(engine, monkeypatch):
+    fresh, sizes, real = BarkEngine.load("random-tiny", "cpu"), [], render_run.run_fine
+
+    def crowded(model, jobs, config, watch):
+        sizes.append(len(jobs))
+        if len(jobs) > 2:
+            raise MemoryError
+        return real(model, jobs, config, watch)
+
+    monkeypatch.setattr(render_run, "run_fine", crowded)
+    requests = [RenderRequest(text="x", seed=i, settings=SHORT) for i in range(4)]
+    fresh.render(requests, decode=False)
+    fresh.render(requests, decode=False)
+    assert sizes == [4, 2, 2, 2, 2]
 
 
 def test_other_errors_are_not_taken_for_memory(engine, monkeypatch):
     def broken(*_):
         raise RuntimeError("size mismatch")
 
-    monkeypatch.setattr(engine_module, "run_fine", broken)
+    monkeypatch.setattr(render_run, "run_fine", broken)
     with pytest.raises(RuntimeError, match="size mismatch"):
         engine.render([RenderRequest(text="x", settings=SHORT)])
 
@@ -338,3 +419,14 @@ def test_published_voices_condition_a_render(tmp_path_factory):
     renderings = engine.render(requests, decode=False)
     assert len({r.tokens.semantic.tobytes() for r in renderings}) == len(requests)
     assert len({r.tokens.fine.tobytes() for r in renderings}) == len(requests)
+
+
+def test_a_containers_limit_counts_as_much_as_the_machines_free_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    unlimited = memory.free_memory(torch.device("cpu"))
+    (tmp_path / "memory.current").write_text("1000")
+    (tmp_path / "memory.max").write_text("5096\n")
+    assert memory.free_memory(torch.device("cpu")) == 4096
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.free_memory(torch.device("cpu")) > 4096
+    assert unlimited > 4096

@@ -85,7 +85,7 @@ def coarse_job(config: BarkConfig, request: RenderRequest, settings: RenderSetti
             history_semantic = voice.semantic[-n_semantic:]
             history = flat[-n_coarse:]
             # Suno drops the last frame: histories then line up better in time, and it sounds better.
-            history = history[: len(history) + settings.coarse_history_time_alignment_hack]
+            history = history[: max(0, len(history) + settings.coarse_history_time_alignment_hack)]
     n_tokens = space.frames_for(len(semantic)) * stage.n_coarse_codebooks
     return CoarseJob(
         semantic=np.concatenate([history_semantic, semantic]),

@@ -8,7 +8,7 @@ both ways and is never masked, so windows of different utterances share a batch 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,19 +109,26 @@ class _Batch:
         self.length = config.fine.max_fine_input_length
         self.buffers = [torch.from_numpy(job.buffer).to(model.device) for job in jobs]
         self.log_probs = [torch.zeros(buffer.shape, device=model.device) for buffer in self.buffers]
+        self.uniforms = [torch.from_numpy(job.uniforms).to(model.device) for job in jobs]
+        self.samplers = [Sampler([Filters(job.temperature)], model.device) for job in jobs]
 
     def run(self, watch: Watch) -> list[FineResult]:
         finished: set[int] = set()
+        for n, codebook, together in self._passes():
+            self._predict(codebook, n, together)
+            if codebook == self.n_codebooks - 1:
+                finished.update(i for i in together if n == len(self.jobs[i].windows) - 1)
+            if watch(len(together)):
+                break
+        return [self._result(i, i in finished) for i in range(len(self.jobs))]
+
+    def _passes(self) -> Iterator[tuple[int, int, Sequence[int]]]:
+        """Window number, codebook and jobs of every pass, in order."""
         for n in range(max(len(job.windows) for job in self.jobs)):
             active = [i for i, job in enumerate(self.jobs) if n < len(job.windows)]
             for codebook in range(self.n_coarse, self.n_codebooks):
                 for first in range(0, len(active), self.model.rows_per_pass):
-                    together = active[first : first + self.model.rows_per_pass]
-                    self._predict(codebook, n, together)
-                    if watch(len(together)):
-                        return [self._result(i, i in finished) for i in range(len(self.jobs))]
-            finished.update(i for i in active if n == len(self.jobs[i].windows) - 1)
-        return [self._result(i, True) for i in range(len(self.jobs))]
+                    yield n, codebook, active[first : first + self.model.rows_per_pass]
 
     def _predict(self, codebook: int, n: int, active: Sequence[int]) -> None:
         """Predicts one codebook in the n-th window of the given jobs."""
@@ -131,12 +138,11 @@ class _Batch:
         )  # (B, C, length)
         hidden = self.model.hidden(windows, codebook)
         for row, i in enumerate(active):
-            job, window = self.jobs[i], self.jobs[i].windows[n]
+            window = self.jobs[i].windows[n]
             written = slice(window.fill, window.start + self.length)
             logits = self.model.logits(hidden[row, window.fill - window.start :], codebook)
-            uniforms = job.uniforms[n, codebook - self.n_coarse, window.fill - window.start :]
-            sampler = Sampler([Filters(job.temperature)] * len(logits), self.model.device)
-            draw = sampler(logits, torch.from_numpy(uniforms).to(self.model.device))
+            uniforms = self.uniforms[i][n, codebook - self.n_coarse, window.fill - window.start :]
+            draw = self.samplers[i](logits, uniforms)
             self.buffers[i][codebook, written] = draw.tokens
             self.log_probs[i][codebook, written] = draw.log_prob
 
@@ -145,5 +151,5 @@ class _Batch:
         if not finished:
             return FineResult(None, np.zeros((self.n_codebooks - self.n_coarse, 0), np.float32))
         frames = slice(job.n_history, job.n_history + job.n_frames)
-        codes = self.buffers[i][:, frames].cpu().numpy()
+        codes = self.buffers[i][:, frames].cpu().numpy().copy()  # a view would keep the whole buffer alive
         return FineResult(codes, self.log_probs[i][self.n_coarse :, frames].cpu().numpy())

@@ -23,8 +23,6 @@ _UNSPLIT_INPUTS = 1_024
 class Linear(Protocol):
     """y = x W^T + b for x (rows, in) -> (rows, out)."""
 
-    rows_are_independent: bool
-
     def __call__(self, x: Tensor) -> Tensor:
         """Multiplies; the result is float32 or the weights' type."""
         ...
@@ -34,21 +32,22 @@ def make_linear(weight: Tensor, bias: Tensor | None, device: torch.device, dtype
     """Chooses the product for a weight (out, in): packed on CPU where oneDNN is there, plain elsewhere."""
     weight = weight.to(device=device, dtype=dtype)
     bias = None if bias is None else bias.to(device=device, dtype=dtype)
-    if device.type == "cpu" and torch.backends.mkldnn.is_available() and _packs(dtype):
+    if rows_are_independent(device, dtype):
         return PackedLinear(weight, bias)
     return PlainLinear(weight, bias)
 
 
-def _packs(dtype: torch.dtype) -> bool:
-    if dtype == torch.float32:
-        return True
-    return dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+def rows_are_independent(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether products of this precision are bitwise the same in any batch there: the packed ones are."""
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    if dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return dtype == torch.float32
 
 
 class PlainLinear:
     """The framework's own product; rows agree with any batch only to rounding."""
-
-    rows_are_independent = False
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         self.weight, self.bias = weight, bias
@@ -60,8 +59,6 @@ class PlainLinear:
 
 class PackedLinear:
     """oneDNN product over weights reordered once, in blocks of inputs that it does not split."""
-
-    rows_are_independent = True
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         n_blocks = -(-weight.shape[1] // _UNSPLIT_INPUTS)

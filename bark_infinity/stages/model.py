@@ -79,11 +79,6 @@ class _Transformer:
         self.final_norm = self._norm(state, "layernorm_final")
 
     @property
-    def rows_are_independent(self) -> bool:
-        """Whether a row's numbers are bitwise the same in any batch."""
-        return all(layer.query_key_value.rows_are_independent for layer in self.layers)
-
-    @property
     def rows_per_pass(self) -> int:
         """Rows that whole-sequence passes should take together.
 

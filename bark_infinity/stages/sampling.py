@@ -61,7 +61,7 @@ class Draw:
 
 
 class Sampler:
-    """Draws for rows with different filters at once; rows can leave."""
+    """Draws for rows with different filters at once; rows can leave. One filter alone serves any number of rows."""
 
     def __init__(self, filters: Sequence[Filters], device: torch.device) -> None:
         self._filters = list(filters)
@@ -88,7 +88,9 @@ class Sampler:
         self._p_rows = torch.tensor(with_p, device=self._device, dtype=torch.int64)
         self._k_rows = torch.tensor(with_k, device=self._device, dtype=torch.int64)
         self._top_p = self._column([self._filters[i].top_p or 1.0 for i in with_p])
-        self._top_k = [self._filters[i].top_k or 1 for i in with_k]
+        ks = [self._filters[i].top_k or 1 for i in with_k]
+        self._most_k = max(ks, default=0)
+        self._kth = torch.tensor(ks, device=self._device, dtype=torch.int64)[:, None] - 1
 
     def _column(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, device=self._device, dtype=torch.float32)[:, None]
@@ -97,7 +99,7 @@ class Sampler:
         """Draws one token per row.
 
         Args:
-            logits: (B, V) float32; -inf never comes.
+            logits: (B, V) float32; -inf is never drawn.
             uniforms: (B,) in [0, 1).
         """
         logits = self._filtered(logits)
@@ -116,8 +118,8 @@ class Sampler:
         """Suno's order: top_p first, then top_k."""
         if len(self._p_rows):
             logits = logits.index_copy(0, self._p_rows, _top_p(logits[self._p_rows], self._top_p))
-        if self._top_k:
-            logits = logits.index_copy(0, self._k_rows, _top_k(logits[self._k_rows], self._top_k))
+        if self._most_k:
+            logits = logits.index_copy(0, self._k_rows, _top_k(logits[self._k_rows], self._most_k, self._kth))
         return logits
 
 
@@ -130,11 +132,10 @@ def _top_p(logits: Tensor, top_p: Tensor) -> Tensor:
     return logits.scatter(1, order, logits.gather(1, order).masked_fill(remove, -torch.inf))
 
 
-def _top_k(logits: Tensor, top_k: Sequence[int]) -> Tensor:
-    clipped = [min(k, logits.shape[1]) for k in top_k]
-    largest = logits.topk(max(clipped), dim=-1).values
-    kth = torch.tensor([[k - 1] for k in clipped], device=logits.device)
-    return logits.masked_fill(logits < largest.gather(1, kth), -torch.inf)
+def _top_k(logits: Tensor, most: int, kth: Tensor) -> Tensor:
+    """Keeps tokens at least as likely as the one at ``kth`` (rows, 1), counted from 0; ``most`` is the largest k."""
+    largest = logits.topk(min(most, logits.shape[1]), dim=-1).values
+    return logits.masked_fill(logits < largest.gather(1, kth.clamp(max=largest.shape[1] - 1)), -torch.inf)
 
 
 def _inverse_cumulative(probs: Tensor, uniforms: Tensor) -> Tensor:

@@ -123,7 +123,12 @@ class _Batch:
 
     def __init__(self, model: CausalGPT, jobs: Sequence[SemanticJob], config: BarkConfig) -> None:
         self.model, self.jobs, self.stage = model, jobs, config.semantic
-        self.rows = list(range(len(jobs)))  # job of each cache row
+        first_with: dict[bytes, int] = {}
+        for index, job in enumerate(jobs):
+            first_with.setdefault(job.prefix, index)
+        repeated = [index for index in range(len(jobs)) if index not in first_with.values()]
+        self.rows = [*first_with.values(), *repeated]  # job of each cache row; rows with a prefix of their own first
+        self.distinct = len(first_with)
         self.results: dict[int, SemanticResult] = {}
         longest = max(job.limit for job in jobs)
         self.prefix_length = self.stage.max_input_semantic_length + 1
@@ -133,12 +138,13 @@ class _Batch:
         self.log_probs = torch.zeros((len(jobs), longest), dtype=torch.float32, device=device)
         self.stopped_at = torch.full((len(jobs),), -1, dtype=torch.int64, device=device)
         uniforms = np.zeros((len(jobs), longest), np.float32)
-        for row, job in enumerate(jobs):
+        in_row = [jobs[index] for index in self.rows]
+        for row, job in enumerate(in_row):
             uniforms[row, : job.limit] = job.uniforms
         self.uniforms = torch.from_numpy(uniforms).to(device)
-        self.sampler = Sampler([job.filters for job in jobs], device)
-        self.min_eos_p = torch.tensor([job.min_eos_p for job in jobs], device=device)
-        self.may_stop = torch.tensor([job.allow_early_stop for job in jobs], device=device)
+        self.sampler = Sampler([job.filters for job in in_row], device)
+        self.min_eos_p = torch.tensor([job.min_eos_p for job in in_row], device=device)
+        self.may_stop = torch.tensor([job.allow_early_stop for job in in_row], device=device)
 
     def run(self, watch: Watch) -> list[SemanticResult]:
         hidden = self._prefill(watch)
@@ -167,22 +173,25 @@ class _Batch:
 
     def _prefill(self, watch: Watch) -> Tensor | None:
         """Reads every different prefix once and copies it to the rows that share it; None when cancelled."""
-        first_row: dict[bytes, int] = {}
-        hidden: dict[int, Tensor] = {}
-        source = [first_row.setdefault(job.prefix, row) for row, job in enumerate(self.jobs)]
-        infer = torch.tensor([[self.stage.semantic_infer_token]], device=self.model.device)
-        for row in first_row.values():
+        in_row = [self.jobs[index] for index in self.rows]
+        text, history = (
+            torch.from_numpy(np.stack([getattr(job, part) for job in in_row[: self.distinct]])).to(self.model.device)
+            for part in ("text", "history")
+        )
+        infer = torch.full((self.distinct, 1), self.stage.semantic_infer_token, device=self.model.device)
+        hidden = []
+        for first in range(0, self.distinct, self.model.rows_per_pass):
             if watch(0):
                 return None
-            job = self.jobs[row]
-            text, history = (torch.from_numpy(ids)[None].to(self.model.device) for ids in (job.text, job.history))
-            summed = self.model.embed(text) + self.model.embed(history)
-            x = torch.cat([summed, self.model.embed(infer)], dim=1)  # (1, slots + 1, D)
-            hidden[row] = self.model.prefill(x, self.cache, row)
-        for row, prefilled in enumerate(source):
-            if row != prefilled:
-                self.cache.copy_row(prefilled, row, self.prefix_length)
-        return torch.cat([hidden[row] for row in source])
+            rows = slice(first, first + self.model.rows_per_pass)
+            summed = self.model.embed(text[rows]) + self.model.embed(history[rows])
+            x = torch.cat([summed, self.model.embed(infer[rows])], dim=1)  # (B, slots + 1, D)
+            hidden.append(self.model.prefill(x, self.cache, first))
+        row_with = {job.prefix: row for row, job in enumerate(in_row[: self.distinct])}
+        source = [row_with[job.prefix] for job in in_row]
+        for row in range(self.distinct, len(source)):
+            self.cache.copy_row(source[row], row, self.prefix_length)
+        return torch.cat(hidden)[source]
 
     def _draw(self, hidden: Tensor, step: int) -> Tensor:
         """One token for every row; the last column of the logits is the end of the utterance."""
@@ -235,7 +244,7 @@ class _Batch:
         return kept
 
     def _record(self, row: int, count: int, why: StopReason) -> None:
-        tokens = self.tokens[row, :count].cpu().numpy()
+        tokens = self.tokens[row, :count].cpu().numpy().copy()  # a view would keep the whole batch's tokens alive
         self.results[self.rows[row]] = SemanticResult(tokens, why, self.log_probs[row, :count].cpu().numpy())
 
     def _abandon(self, steps: int) -> None:
