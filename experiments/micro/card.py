@@ -37,10 +37,10 @@ about fifteen words fit; longer ones belong in the long-form splitter. The decod
 ## Data
 
 Generated, never downloaded, not shipped: {hours:.0f} hours of labels and {audio_hours:.0f} hours of audio by
-espeak-ng 1.51 (American English), 1200 random voice definitions and 18 of espeak-ng's own variants, 120 to 225 words a minute. Text: templates, strings of
-frequent words that follow each other as in English, strings of rare dictionary words. Held out from training: variants
-m3 and f2, voices with a median pitch of 150 to 170 Hz, one in fifty rarer words, two sentence shapes, one in four
-template phrases, and the everyday sentences of the test.
+espeak-ng 1.51 (American English), 1200 random voice definitions and 18 of espeak-ng's own variants, 120 to 225 words a
+minute. Text: templates, strings of frequent words that follow each other as in English, strings of rare dictionary
+words. Held out from training: variants m3 and f2, voices with a median pitch of 150 to 170 Hz, one in fifty rarer
+words, two sentence shapes, one in four template phrases, and the everyday sentences of the test.
 
 Semantic tokens are not learned but labelled: phone, frames remaining, relative pitch, 50 a second, taken from
 espeak-ng's own events. That is why so small a model suffices, and why it says only what espeak-ng could say.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +16,17 @@ from experiments.micro import codec, corpus, layout
 log = logging.getLogger(__name__)
 
 
-def encode_corpus(directory: Path, target: Path, model: EncodecModel) -> None:
-    """Encodes every audio shard, utterance by utterance as at use, into ``target/codes_NNN.npy`` (8, T) int16."""
+def encode_corpus(directory: Path, target: Path, model: EncodecModel, numbers: Sequence[int] | None = None) -> None:
+    """Encodes audio shards, utterance by utterance as at use, into ``target/codes_NNN.npy`` (8, T) int16.
+
+    Args:
+        directory: The corpus.
+        target: Created.
+        model: The codec.
+        numbers: Which shards; every one with audio by default.
+    """
     target.mkdir(parents=True, exist_ok=True)
-    for number in corpus.available(directory, audio=True):
+    for number in corpus.available(directory, audio=True) if numbers is None else numbers:
         path = target / f"codes_{number:03d}.npy"
         if path.exists():
             continue

@@ -21,7 +21,7 @@ from experiments.micro import codec, corpus, front_end, gpt, labels, layout, spe
 from experiments.micro.training import load_weights
 
 FAMILY = "micro"
-TEMPERATURES = {"semantic": 0.6, "coarse": 0.6, "fine": 0.0}
+TEMPERATURES = {"semantic": 0.6, "coarse": 0.6, "fine": 0.1}  # fine: all but the likeliest; transformers divides by it
 VOICE_TEXT = "hello, this is my natural voice, how do you like it today."
 SPACE = TokenSpace(
     semantic_vocab_size=layout.SEMANTIC_VOCAB,
@@ -84,7 +84,7 @@ def config_json() -> dict[str, Any]:
 
 def generation_config_json() -> dict[str, Any]:
     """``generation_config.json`` of the family; ``history_start`` is our engine's one extra key."""
-    sampled = {stage: {"do_sample": t > 0, "temperature": t} for stage, t in TEMPERATURES.items()}
+    sampled = {stage: {"do_sample": True, "temperature": t} for stage, t in TEMPERATURES.items()}
     return {
         "_from_model_config": False,
         "semantic_config": {
@@ -164,7 +164,7 @@ def state_dict(modules: dict[str, torch.nn.Module]) -> dict[str, torch.Tensor]:
     for part, module in modules.items():
         for name, tensor in module.state_dict().items():
             if name.endswith("embed_avg"):
-                tensors[f"{part}.{name}"] = torch.zeros(tensor.shape, dtype=torch.uint8)
+                tensors[f"{part}.{name}"] = torch.zeros(tensor.shape, dtype=torch.float8_e4m3fn)
             elif "lm_heads" not in name:
                 tensors[f"{part}.{name}"] = tensor.detach().half().contiguous().clone()
     return tensors
