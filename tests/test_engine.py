@@ -19,6 +19,7 @@ from bark_infinity import (
     RenderSettings,
     VoiceFormatError,
     VoiceHistory,
+    memory,
     render_run,
 )
 from bark_infinity.memory import plan_memory
