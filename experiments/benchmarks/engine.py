@@ -52,7 +52,8 @@ class Figure:
         who: Which implementation, precision included.
         batch: Candidates together.
         ms_per_candidate: Wall time divided by candidates.
-        ms_per_token: Of decoding alone, per token and candidate; None where tokens are not made one by one.
+        ms_per_token: Per token and candidate: of decoding alone in the semantic stage, windows' prefixes included in
+            the coarse one; None where tokens are not made one by one.
     """
 
     stage: str
@@ -80,6 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for figure in STAGES[stage](options.batches, options.precisions, options.repeats):
             figures.append(figure)
             print(_line(figure, figures), flush=True)
+    for line in _totals(figures):
+        print(line)
     if options.json:
         options.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=1), "utf-8")
     return 0
@@ -96,6 +99,22 @@ def _line(figure: Figure, figures: Sequence[Figure]) -> str:
         f"{figure.stage:28s} {figure.who:20s} batch {figure.batch:2d} "
         f"{figure.ms_per_candidate:9.1f} ms/candidate ({ratio:5.1f}x) {per_token}{ratio_token}"
     )
+
+
+def _totals(figures: Sequence[Figure]) -> list[str]:
+    """Whole candidates without a voice: the three stages' figures of equal batch added up."""
+    parts = {"semantic", "coarse, no voice", "fine"}
+    sums: dict[tuple[str, int], list[float]] = {}
+    for figure in figures:
+        if figure.stage in parts:
+            sums.setdefault((figure.who, figure.batch), []).append(figure.ms_per_candidate)
+    whole = {key: sum(values) for key, values in sums.items() if len(values) == len(parts)}
+    unit = whole.get(("transformers fp32", 1))
+    return [
+        _line(Figure("whole candidate", who, batch, ms, None), [Figure("whole candidate", "", 1, unit, None)])
+        for (who, batch), ms in whole.items()
+        if unit is not None
+    ]
 
 
 def _seconds(run: Callable[[], object], repeats: int) -> float:
@@ -226,6 +245,7 @@ def _coarse_figures(
             coarse_generation_config=configs["coarse"], history_prompt=history, codebook_size=1_024,
         )  # fmt: skip
 
+    theirs()  # first calls allocate
     seconds = _seconds(theirs, repeats)
     yield Figure(stage, "transformers fp32", 1, seconds * 1e3, seconds * 1e3 / tokens)
     for precision in precisions:
@@ -260,10 +280,11 @@ def fine_figures(batches: Sequence[int], precisions: Sequence[str], repeats: int
             fine_generation_config=configs["fine"], codebook_size=1_024, temperature=0.5,
         )  # fmt: skip
 
+    theirs()  # first calls allocate
     yield Figure("fine", "transformers fp32", 1, _seconds(theirs, repeats) * 1e3, None)
     for precision in precisions:
         engine = _engine("fine", model, precision)
-        for batch in (b for b in batches if b <= 8):  # one window at a time on CPU: larger batches cost the same each
+        for batch in batches:
             requests = [RenderRequest(semantic=s, coarse=codes, seed=i) for i, s in enumerate(_semantics(batch))]
             seconds = _seconds(lambda e=engine, r=requests: e.coarse_to_fine(r), 1 if batch > 1 else repeats)  # type: ignore[misc]
             yield Figure("fine", f"ours {precision}", batch, seconds * 1e3 / batch, None)
