@@ -23,7 +23,7 @@ MAY_IMPORT = {
 }
 # Recipes for one model sit with the experiments, but know nothing of evolution.
 MICRO_MAY_IMPORT = {"bark_infinity"}
-EVOLUTION_MAY_IMPORT = {"voices", "voice_edits", "prompts", "tokens", "error_handling"}  # of bark_infinity
+EVOLUTION_MAY_IMPORT = {"voices", "voice_edits", "prompts", "variation", "requests", "tokens", "error_handling"}  # of bark_infinity
 
 ONE_HOME = {
     "dearpygui": {"victor_bark_fusion_gui.py"},
@@ -35,7 +35,7 @@ ONE_HOME = {
     "streamlit": {"bark_infinity/streamlit_app.py"},
     "tqdm": {"bark_infinity/perform/bars.py"},
     "psutil": {"bark_infinity/memory.py"},
-    "platformdirs": {"bark_infinity/voices/catalogue.py"},
+    "platformdirs": {"bark_infinity/voices/catalogue.py", "bark_infinity/checkpoints/digests.py"},
 }
 NO_TORCH = [
     "bark_infinity",
@@ -45,7 +45,10 @@ NO_TORCH = [
     "bark_infinity.requests",
     "bark_infinity.text_front_end",
     "bark_infinity.bert_front_end",
+    "bark_infinity.api",
+    "bark_infinity.generation",
     "bark_infinity.checkpoints.sources",
+    "bark_infinity.checkpoints.digests",
     "bark_infinity.bark_config",
     "bark_infinity.perform.main",
     "bark_infinity.audio",

@@ -221,7 +221,7 @@ def _decoding_figures(
         per_token = (whole - first) / (N_SEMANTIC - 1) / batch
         return Figure(stage, who, batch, whole / batch * 1e3, per_token * 1e3)
 
-    for batch in (1, max(batches)):
+    for batch in sorted({1, max(batches)}):
         yield measured("transformers fp32", batch, lambda tokens, batch=batch: theirs(batch, tokens))  # type: ignore[misc]
     for precision in precisions:
         engine = _engine(stage, model, precision)
