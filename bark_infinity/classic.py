@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import os
 import secrets
 import threading
@@ -130,7 +129,8 @@ def preload_models(
 
     Args:
         text_use_gpu: All four ``use_gpu`` must agree; False runs on the CPU.
-        text_use_small: All three ``use_small`` must agree; True takes ``suno/bark-small``.
+        text_use_small: All three ``use_small`` must agree; True takes ``suno/bark-small``, or the small files of a
+            ``model`` that has both sizes. Where none is True, ``SUNO_USE_SMALL_MODELS`` decides.
         coarse_use_gpu: See ``text_use_gpu``.
         coarse_use_small: See ``text_use_small``.
         fine_use_gpu: See ``text_use_gpu``.
@@ -155,7 +155,7 @@ def preload_models(
         device=device,
         precision=precision,
         use_gpu=use_gpu,
-        use_small=use_small,
+        use_small={stage: True for stage, wish in use_small.items() if wish},  # Suno's default is no wish
     )
     _default.load(choice, force_reload=force_reload)
 
@@ -197,7 +197,8 @@ def generate_audio(
         ``fine_prompt``) and the audio.
 
     Raises:
-        BarkError: When the text is empty or a setting is out of range, or the model ends before its first token.
+        BarkError: When the text is empty or a setting is out of range, when the model ends before its first token,
+            or the memory does not suffice.
         VoiceFormatError: When the voice is missing, broken, or of another family of checkpoints.
         TypeError: When a keyword is unknown.
     """
@@ -250,7 +251,7 @@ def semantic_to_waveform(
         As `generate_audio`.
 
     Raises:
-        BarkError: When a token is out of range.
+        BarkError: When a token is out of range, or the memory does not suffice.
         VoiceFormatError: As for `generate_audio`.
     """
     engine = _default.get()
@@ -348,21 +349,11 @@ def generate_fine(
     silent: bool = True,
     **more: Any,
 ) -> Int64Array:
-    """Stage 3: (n_coarse_codebooks, T) coarse tokens to (n_fine_codebooks, T) fine tokens."""
+    """Stage 3: (n_coarse_codebooks, T) coarse tokens of any length to (n_fine_codebooks, T) fine tokens."""
     engine = _default.get()
     changes, seeds = _split_keywords(more, "generate_fine")
-    coarse = _tokens(x_coarse_gen, 2, "x_coarse_gen")
-    # Stage 3 does not read semantic tokens, but a request with coarse ones carries them: as many as belong to T.
-    n_frames, space = coarse.shape[1], engine.space
-    n_semantic = math.ceil(n_frames * space.semantic_rate_hz / space.coarse_rate_hz)
-    if space.frames_for(n_semantic) != n_frames:
-        raise BarkError(
-            f"x_coarse_gen has {n_frames} frames, a length that no semantic tokens have ({n_semantic} make "
-            f"{space.frames_for(n_semantic)}); drop the last frame"
-        )
     request = RenderRequest(
-        semantic=np.zeros(n_semantic, np.int64),
-        coarse=coarse,
+        coarse=_tokens(x_coarse_gen, 2, "x_coarse_gen"),
         voice=_voice(history_prompt, engine),
         settings=_settings(engine, {"fine_temp": temp} | changes),
         **seeds,
@@ -409,6 +400,8 @@ def _render(engine: BarkEngine, request: RenderRequest, silent: bool) -> Renderi
 
     with RenderBars(silent=silent) as bars:
         rendering = engine.render([request], progress=bars)[0]
+    if rendering.stopped == "failed":
+        raise BarkError(rendering.reason or "it could not be rendered")
     if rendering.stopped == "empty":
         raise BarkError(
             f"the model ended the utterance before its first token (seed {request.stage_seed('semantic')}); "

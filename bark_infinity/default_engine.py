@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LARGE, SMALL, EMBEDDED = "suno/bark", "suno/bark-small", "micro"
+_OF_ONE_SIZE = (SMALL, EMBEDDED, "random-tiny")  # all small: a wish for small models is met
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class EngineChoice:
         source: Checkpoint, as `BarkEngine.load` takes it.
         reason: Why this checkpoint, for the user to read.
         enable_mps: Whether ``device="auto"`` may take Apple's GPU.
+        prefer_small: As for `BarkEngine.load`: of a directory of suno's ``.pt`` files, take the small ones.
     """
 
     source: str
@@ -39,6 +41,7 @@ class EngineChoice:
     precision: str = "auto"
     offload: Offload = "auto"
     enable_mps: bool = False
+    prefer_small: bool = False
 
 
 def choose_engine(
@@ -59,12 +62,14 @@ def choose_engine(
         model: Checkpoint; None takes ``BARK_MODEL``, else Suno's in the local cache, else the embedded one.
         device: As for `BarkEngine.load`.
         precision: As for `BarkEngine.load`.
-        small: Suno's small checkpoint instead of the large one; None follows ``SUNO_USE_SMALL_MODELS``.
+        small: Suno's small checkpoint instead of the large one, and of a directory with both sizes the small one;
+            None follows ``use_small``.
         offload: Keep only the running stage on the GPU; None follows ``SUNO_OFFLOAD_CPU``, else the engine
             decides.
         enable_mps: None follows ``SUNO_ENABLE_MPS``.
         use_gpu: Suno's wish for each part: ``text``, ``coarse``, ``fine``, ``codec``.
-        use_small: Suno's wish for each stage: ``text``, ``coarse``, ``fine``.
+        use_small: Suno's wish for each stage that has one: ``text``, ``coarse``, ``fine``; the others follow
+            ``SUNO_USE_SMALL_MODELS``.
         environment: None reads it now.
 
     Raises:
@@ -72,9 +77,12 @@ def choose_engine(
         CheckpointError: When nothing was named and no checkpoint is there.
     """
     environment = environment or EnvironmentSwitches.read()
-    if small is None:
-        small = _agreed(use_small, "use_small", "sizes", "name a directory of suno's .pt files as the model instead")
-    if model is not None and small and model not in (SMALL, EMBEDDED):
+    if small is None and use_small:
+        others = bool(environment.use_small_models)
+        wishes = {stage: use_small.get(stage, others) for stage in ("text", "coarse", "fine")}
+        instead = "wish the same for all three, or name a directory with suno's .pt files of these sizes as the model"
+        small = _agreed(wishes, "use_small", "sizes", instead)
+    if small and model == LARGE:
         raise BarkError(f"the checkpoint {model!r} was named and small models were asked for too; give only one")
     gpu = _agreed(use_gpu, "use_gpu", "devices", "choose one device for all")
     if gpu is False:
@@ -94,6 +102,7 @@ def choose_engine(
         precision=precision,
         offload=offloads[offload],
         enable_mps=bool(environment.enable_mps if enable_mps is None else enable_mps),
+        prefer_small=small and source not in _OF_ONE_SIZE,
     )
 
 
@@ -106,7 +115,13 @@ def load_engine(choice: EngineChoice) -> BarkEngine:
     """
     from bark_infinity.engine import BarkEngine
 
-    return BarkEngine.load(choice.source, device=_device(choice), precision=choice.precision, offload=choice.offload)
+    return BarkEngine.load(
+        choice.source,
+        device=_device(choice),
+        precision=choice.precision,
+        offload=choice.offload,
+        prefer_small=choice.prefer_small,
+    )
 
 
 def _checkpoint(model: str | None, small: bool, environment: EnvironmentSwitches) -> tuple[str, str]:
@@ -135,7 +150,7 @@ def _checkpoint(model: str | None, small: bool, environment: EnvironmentSwitches
 
 
 def _agreed(wishes: Mapping[str, bool] | None, what: str, things: str, instead: str) -> bool | None:
-    """The one wish of all parts; None when there is none, or only the default."""
+    """The one wish of all parts; None when there is none."""
     if not wishes:
         return None
     if len(set(wishes.values())) > 1:

@@ -14,11 +14,12 @@ import pytest
 
 import bark_infinity as bark
 from bark_infinity import classic
-from bark_infinity.default_engine import choose_engine
+from bark_infinity.default_engine import EngineChoice, choose_engine, load_engine
 from bark_infinity.engine import BarkEngine
 from bark_infinity.environment import EnvironmentSwitches
 from bark_infinity.error_handling import BarkError, CheckpointError, VoiceFormatError
-from bark_infinity.requests import RenderRequest
+from bark_infinity.requests import Rendering, RenderRequest
+from bark_infinity.tokens import BarkTokens
 from bark_infinity.voices.history import VoiceHistory
 
 SHORT: dict[str, Any] = {"semantic_max_tokens": 24, "silent": True}
@@ -101,6 +102,55 @@ write_wav("bark_generation.wav", SAMPLE_RATE, audio_array)
     assert (tmp_path / "bark_generation.wav").stat().st_size > 1_000
 
 
+@pytest.mark.usefixtures("nothing_loaded")
+def test_sunos_notebooks_find_their_names_in_generation_and_api(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook = tmp_path / "notebook.py"
+    notebook.write_text(
+        """
+from bark_infinity.generation import (
+    SAMPLE_RATE, codec_decode, generate_coarse, generate_fine, generate_text_semantic, load_codec_model, preload_models
+)
+from bark_infinity.api import generate_audio, save_as_prompt, semantic_to_waveform, text_to_semantic
+import numpy as np
+
+preload_models()
+semantic_tokens = generate_text_semantic("Hey, have you heard?", temp=0.6, min_eos_p=0.05)
+pieces = [semantic_to_waveform(semantic_tokens), np.zeros(int(0.25 * SAMPLE_RATE), np.float32)]
+pieces.append(codec_decode(generate_fine(generate_coarse(text_to_semantic("And on.")))))
+full_generation, audio = generate_audio("Hey.", output_full=True)
+save_as_prompt("mine.npz", full_generation)
+load_codec_model(use_gpu=True)
+spoken = np.concatenate(pieces)
+""",
+        encoding="utf-8",
+    )
+    monkeypatch.chdir(tmp_path)
+    spoken = runpy.run_path(str(notebook), run_name="__main__")["spoken"]
+    assert len(spoken) > 6_000
+    assert (tmp_path / "mine.npz").exists()
+
+
+def test_coarse_tokens_of_every_length_become_fine_ones() -> None:
+    for n_frames in range(1, 8):
+        coarse = np.arange(2 * n_frames).reshape(2, n_frames)
+        fine = bark.generate_fine(coarse, seed=1)
+        assert fine.shape == (8, n_frames)
+        np.testing.assert_array_equal(fine[:2], coarse)
+
+
+def test_a_rendering_that_failed_is_an_error_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = Rendering(BarkTokens(), "failed", reason="it alone exceeds the memory")
+    monkeypatch.setattr(BarkEngine, "render", lambda *_, **__: [failed])
+    for speak in (
+        lambda: bark.generate_audio("Hello.", silent=True),
+        lambda: bark.semantic_to_waveform(np.arange(9), silent=True),
+    ):
+        with pytest.raises(BarkError, match="it alone exceeds the memory"):
+            speak()
+
+
 def test_a_text_becomes_the_engines_own_rendering() -> None:
     audio = bark.generate_audio("Hello there.", text_temp=0.6, waveform_temp=0.8, seed=5, **SHORT)
     engine = BarkEngine.load("random-tiny")
@@ -167,7 +217,7 @@ def test_a_text_that_is_too_long_is_cut_with_a_warning(caplog: pytest.LogCapture
         (lambda: bark.generate_audio("hi", text_temp=-1), BarkError, "semantic_temp is -1"),
         (lambda: bark.generate_coarse(np.zeros(0, np.int64)), BarkError, "x_semantic"),
         (lambda: bark.generate_coarse(np.zeros(3)), BarkError, "float64"),  # type: ignore[arg-type]
-        (lambda: bark.generate_fine(np.zeros((2, 2), np.int64)), BarkError, "drop the last frame"),
+        (lambda: bark.generate_fine(np.zeros((3, 2), np.int64)), BarkError, "(3, 2)"),
         (lambda: bark.codec_decode(np.zeros(3, np.int64)), BarkError, "fine_tokens"),
         (lambda: bark.save_as_prompt("voice.txt", {}), BarkError, "voice.txt"),
         (lambda: bark.preload_models(text_use_gpu=False), BarkError, "text_use_gpu=False"),
@@ -273,3 +323,47 @@ def test_no_gpu_for_all_parts_means_the_cpu() -> None:
         choose_engine(model="x", device="cuda:1", use_gpu=parts)
     with pytest.raises(BarkError, match="give only one"):
         choose_engine(model="suno/bark", small=True)
+
+
+def preloaded(monkeypatch: pytest.MonkeyPatch, **wishes: Any) -> EngineChoice:
+    """What `preload_models` asks for when all of suno's checkpoints are in the cache."""
+    present(monkeypatch, "suno/bark", "suno/bark-small", "micro")
+    asked: list[EngineChoice] = []
+    monkeypatch.setattr(classic, "load_engine", lambda choice: asked.append(choice) or StandIn())
+    classic._default.forget()
+    bark.preload_models(**wishes)
+    return asked[0]
+
+
+class StandIn:
+    """An engine that is never asked for anything."""
+
+
+@pytest.mark.usefixtures("nothing_loaded")
+def test_preloading_follows_the_switch_for_small_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BARK_MODEL")
+    assert preloaded(monkeypatch).source == "suno/bark"
+    all_small = dict.fromkeys(("text_use_small", "coarse_use_small", "fine_use_small"), True)
+    assert preloaded(monkeypatch, **all_small).source == "suno/bark-small"
+    monkeypatch.setenv("SUNO_USE_SMALL_MODELS", "True")
+    assert preloaded(monkeypatch).source == "suno/bark-small"
+    assert preloaded(monkeypatch, text_use_small=True).source == "suno/bark-small"  # as Suno: the rest follows
+
+
+@pytest.mark.usefixtures("nothing_loaded")
+def test_small_models_can_be_wished_of_a_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    all_small = dict.fromkeys(("text_use_small", "coarse_use_small", "fine_use_small"), True)
+    assert preloaded(monkeypatch, model="some/where", **all_small).prefer_small
+    assert not preloaded(monkeypatch, model="some/where").prefer_small
+    monkeypatch.setenv("SUNO_USE_SMALL_MODELS", "True")
+    for source in ("some/where", "suno-legacy"):
+        choice = preloaded(monkeypatch, model=source)
+        assert (choice.source, choice.prefer_small) == (source, True)
+    assert not preloaded(monkeypatch, model="micro").prefer_small  # it is small
+
+
+def test_the_wish_for_small_models_reaches_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(BarkEngine, "load", lambda source, **options: asked.update(options))
+    load_engine(choose_engine(model="suno-legacy", small=True))
+    assert asked["prefer_small"] is True

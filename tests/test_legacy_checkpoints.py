@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import pickle
 import shutil
@@ -27,7 +28,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bark_infinity.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from bark_infinity.checkpoints.legacy import legacy_config, read_legacy_shape, read_legacy_tensors, read_pickle
+from bark_infinity.checkpoints.legacy import (
+    KNOWN_MD5,
+    legacy_config,
+    read_legacy_shape,
+    read_legacy_tensors,
+    read_pickle,
+)
 from bark_infinity.error_handling import CheckpointError
 
 if TYPE_CHECKING:
@@ -126,6 +133,14 @@ def test_with_both_sizes_the_large_one_is_taken_unless_the_small_is_preferred(mo
     assert any("both sizes" in notice for notice in large.notices)
 
 
+def test_a_wish_for_small_models_that_cannot_be_met_is_told(model: BarkModel, twin: Checkpoint, tmp_path: Path) -> None:
+    write_legacy_directory(model, tmp_path, large=("coarse",))
+    told = load_checkpoint(tmp_path, prefer_small=True).notices
+    assert any("holds only the large coarse_2.pt" in notice for notice in told)
+    assert not any("only the large" in notice for notice in load_checkpoint(tmp_path).notices)
+    assert any("one size only" in notice for notice in load_checkpoint(twin.source, prefer_small=True).notices)
+
+
 def test_a_legacy_directory_without_codec_yields_tokens_only_and_says_so(
     legacy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,13 +157,22 @@ def test_a_legacy_directory_without_codec_yields_tokens_only_and_says_so(
     original = tmp_path / "torch" / "hub" / "checkpoints" / "encodec_24khz-d7cc33bc.th"
     original.parent.mkdir(parents=True)
     original.write_bytes(b"")
-    assert load_checkpoint(bare).original_codec_file == original
+    with pytest.raises(CheckpointError, match="expected d7cc33bc"):
+        load_checkpoint(bare)
+    empty = original.rename(original.with_name(f"encodec_24khz-{hashlib.sha256(b'').hexdigest()[:8]}.th"))
+    monkeypatch.setattr("bark_infinity.checkpoints.sources._ENCODEC_FILE", empty.name)
+    assert load_checkpoint(bare).original_codec_file == empty
 
 
-def test_files_that_differ_from_sunos_published_hashes_are_a_notice(legacy: Path) -> None:
-    notices = load_checkpoint(legacy).verify()
-    assert len(notices) == 3
-    assert "MD5" in notices[0]
+def test_files_that_differ_from_sunos_published_hashes_reach_the_user_as_notices(
+    legacy: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = [notice for notice in load_checkpoint(legacy).notices if "MD5" in notice]
+    assert [notice.split()[0] for notice in told] == ["text.pt", "coarse.pt", "fine.pt"]
+    assert all(notice in caplog.messages for notice in told)
+    for name in ("text.pt", "coarse.pt", "fine.pt"):
+        monkeypatch.setitem(KNOWN_MD5, name, hashlib.md5((legacy / name).read_bytes()).hexdigest())
+    assert not any("MD5" in notice for notice in load_checkpoint(legacy).notices)
 
 
 class _Call:

@@ -6,6 +6,7 @@ Most tests render with a stand-in engine that answers at once; the last ones run
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import io
 import json
@@ -24,8 +25,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bark_infinity.audio import read_audio
-from bark_infinity.checkpoints.random_tiny import BytesFrontEnd, random_tiny_config
-from bark_infinity.error_handling import BarkError
+from bark_infinity.checkpoints.checkpoint import CheckpointFile
+from bark_infinity.checkpoints.random_tiny import BytesFrontEnd, random_tiny_checkpoint, random_tiny_config
+from bark_infinity.error_handling import BarkError, CheckpointError
 from bark_infinity.perform import main as perform
 from bark_infinity.perform import plan as perform_plan
 from bark_infinity.perform.bars import RenderBars
@@ -44,6 +46,7 @@ class StandInEngine:
     config, front_end = random_tiny_config(), BytesFrontEnd()
     space, sample_rate = config.space, 24_000
     default_settings = RenderSettings(semantic_temp=0.55, fine_temp=0.25)
+    checkpoint = random_tiny_checkpoint()
 
     def __init__(self, on_batch: Callable[[Sequence[RenderRequest], Any], None] | None = None) -> None:
         self.batches: list[list[RenderRequest]] = []
@@ -65,6 +68,8 @@ class StandInEngine:
     def rendering(self, request: RenderRequest, cancelled: object) -> Rendering:
         if cancelled:
             return Rendering(BarkTokens(), "cancelled")
+        if request.text == "too much":
+            return Rendering(BarkTokens(), "failed", reason="it alone exceeds the memory")
         if request.text == "silence":
             return Rendering(BarkTokens(), "empty")
         semantic = np.arange(1, 26)
@@ -298,6 +303,46 @@ def test_prompts_come_from_flags_file_and_standard_input(tmp_path: Path) -> None
         read(parse_flags(["--prompt_file", str(tmp_path / "a.srt")]), io.StringIO())
 
 
+def test_a_prompt_file_beside_a_text_prompt_is_not_ignored_silently(
+    engine: StandInEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--text_prompt", "one", "--prompt_file", "story.txt", "--silent"]
+    assert perform.main(words) == perform.RENDERED
+    assert "--prompt_file story.txt is not read, --text_prompt wins over it" in capsys.readouterr().err
+
+
+def all_suno_in_the_cache(source: str, **_: object) -> None:
+    """Stands in for `sources.locate` where only presence counts."""
+
+
+@pytest.mark.parametrize(
+    ("switch", "words", "expected"),
+    [
+        ("", [], "suno/bark:"),
+        ("True", [], "suno/bark-small:"),
+        ("True", ["--no_use_smaller_models"], "suno/bark:"),
+        ("True", ["--no_text_use_small", "--no_coarse_use_small", "--no_fine_use_small"], "suno/bark:"),
+        ("", ["--text_use_small", "--coarse_use_small", "--fine_use_small"], "suno/bark-small:"),
+        ("True", ["--text_use_small"], "suno/bark-small:"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
+)
+def test_the_switch_for_small_models_holds_unless_a_flag_says_otherwise(
+    engine: StandInEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    switch: str,
+    words: list[str],
+    expected: str,
+) -> None:
+    monkeypatch.delenv("BARK_MODEL")
+    monkeypatch.setenv("SUNO_USE_SMALL_MODELS", switch)
+    monkeypatch.setattr("bark_infinity.checkpoints.sources.locate", all_suno_in_the_cache)
+    monkeypatch.setattr(perform, "_checkpoint_facts", lambda *_, **__: (random_tiny_config(), BytesFrontEnd()))
+    assert perform.main(["--text_prompt", "one", "--dry_run", *words]) == perform.RENDERED
+    assert f"checkpoint {expected}" in capsys.readouterr().err
+
+
 @given(st.text(max_size=300), st.text(max_size=60), st.integers(0, 2**64 - 1))
 def test_file_names_are_plain_and_short_whatever_the_prompt(text: str, voice: str, seed: int) -> None:
     text = text.encode("utf-8", "replace").decode()
@@ -442,6 +487,42 @@ def test_failures_are_listed_and_never_exit_0(
     assert "the roof is on fire" in said.err
     assert "before its first sound" in said.err
     assert len(records_in(tmp_path / "bark_samples")) == 1
+
+
+def test_a_clip_that_exceeds_the_memory_fails_alone(
+    engine: StandInEngine, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ["--text_prompt", "good", "--text_prompt", "too much", "--text_prompt", "fine", "--seed", "7"]
+    assert perform.main(words) == perform.FAILED
+    assert "clip 2, seed 7: it alone exceeds the memory" in capsys.readouterr().err
+    assert [record["request"]["text"] for record in records_in(tmp_path / "bark_samples")] == ["fine", "good"]
+    assert len(engine.batches) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [BarkError("device 'cuda' is not there"), CheckpointError("damaged"), MemoryError("no room"), RuntimeError("CUDA")],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_does_not_load_is_a_failure_and_not_wrong_usage(
+    engine: StandInEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    def load(choice: object) -> None:
+        raise error
+
+    monkeypatch.setattr("bark_infinity.default_engine.load_engine", load)
+    assert perform.main(["--text_prompt", "one"]) == perform.FAILED
+    assert str(error) in capsys.readouterr().err
+
+
+def test_records_hold_measured_hashes(engine: StandInEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"weights")
+    file = CheckpointFile(weights.name, weights, expected_sha256="0" * 64)
+    monkeypatch.setattr(engine, "checkpoint", dataclasses.replace(engine.checkpoint, files=(file,)))
+    assert perform.main(["--text_prompt", "one"]) == perform.RENDERED
+    (record,) = records_in(tmp_path / "bark_samples")
+    assert record["checkpoint"]["sha256"] == {weights.name: hashlib.sha256(b"weights").hexdigest()}
 
 
 def test_a_full_disk_fails_the_clip_and_not_the_run(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,7 @@ from bark_builders import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bark_infinity.checkpoints import digests
 from bark_infinity.checkpoints.checkpoint import Checkpoint, CheckpointFile, load_checkpoint
 from bark_infinity.checkpoints.sources import MICRO_DIRECTORY
 from bark_infinity.checkpoints.state_shapes import expected_shapes
@@ -401,8 +404,6 @@ def test_damaged_files_give_checkpoint_errors_or_a_whole_checkpoint(
 
 
 def test_hashes_are_recorded_and_a_known_one_is_verified(copy: Path) -> None:
-    import hashlib
-
     digest = hashlib.sha256((copy / "model.safetensors").read_bytes()).hexdigest()
     (copy / "SHA256SUMS").write_text(f"{digest}  model.safetensors\n", "utf-8")
     checkpoint = load_checkpoint(copy)
@@ -415,6 +416,99 @@ def test_hashes_are_recorded_and_a_known_one_is_verified(copy: Path) -> None:
         load_checkpoint(copy)
     with pytest.raises(CheckpointError, match="SHA-256"):
         checkpoint.verify()
+
+
+def test_a_file_of_any_size_is_verified_at_load(copy: Path) -> None:
+    weights = copy / "model.safetensors"
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    (copy / "SHA256SUMS").write_text(f"{digest}  model.safetensors\n", "utf-8")
+    load_checkpoint(copy)
+    os.truncate(weights, 65 * 2**20)
+    with pytest.raises(CheckpointError, match=f"expected {digest}"):
+        load_checkpoint(copy)
+
+
+@pytest.fixture
+def settled(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that counts as large and has not changed for a minute."""
+    monkeypatch.setattr(digests, "REMEMBERED_FROM_BYTES", 1)
+    path = copy / "model.safetensors"
+    minute_ago = time.time() - 60
+    os.utime(path, (minute_ago, minute_ago))
+    return path
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Collects the files that are really read."""
+    read: list[Path] = []
+    really = digests._hash
+    monkeypatch.setattr(digests, "_hash", lambda path, algorithm: read.append(path) or really(path, algorithm))
+    return read
+
+
+def test_a_large_file_is_hashed_once_and_again_when_it_changes(
+    settled: Path, hashed: list[Path], tmp_path: Path
+) -> None:
+    store = tmp_path / "cache" / "digests.json"
+    digest = hashlib.sha256(settled.read_bytes()).hexdigest()
+    for _ in range(2):
+        assert digests.DigestStore(store).digest(settled, "sha256") == digest  # a new process each time
+    assert len(hashed) == 1
+    assert digests.DigestStore(store).digest(settled, "md5") == hashlib.md5(settled.read_bytes()).hexdigest()
+    status = settled.stat()
+    content = bytearray(settled.read_bytes())
+    content[-1] ^= 1
+    settled.write_bytes(content)
+    os.utime(settled, ns=(status.st_atime_ns, status.st_mtime_ns + 1))  # same size and inode, another time
+    changed = hashlib.sha256(content).hexdigest()
+    assert digests.DigestStore(store).digest(settled, "sha256") == changed
+    other = settled.with_name("other")  # same size and time, another inode
+    other.write_bytes(bytes(len(content)))
+    os.utime(other, ns=(settled.stat().st_atime_ns, settled.stat().st_mtime_ns))
+    os.replace(other, settled)
+    assert digests.DigestStore(store).digest(settled, "sha256") == hashlib.sha256(bytes(len(content))).hexdigest()
+
+
+def test_a_file_that_may_still_be_written_is_not_remembered(settled: Path, hashed: list[Path], tmp_path: Path) -> None:
+    os.utime(settled)
+    store = digests.DigestStore(tmp_path / "digests.json")
+    assert store.digest(settled, "sha256") == store.digest(settled, "sha256")
+    assert len(hashed) == 2
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[1]", b'{"x": 1}', b"\xff\xfe", b"[" * 100_000, b'{"KEY": 7}', b'{"KEY": {"digest": "0"}}']
+)
+def test_a_damaged_store_means_hashing_again(settled: Path, tmp_path: Path, content: bytes) -> None:
+    store = tmp_path / "digests.json"
+    store.write_bytes(content.replace(b"KEY", f"sha256:{settled}".encode()))
+    digest = hashlib.sha256(settled.read_bytes()).hexdigest()
+    assert digests.DigestStore(store).digest(settled, "sha256") == digest
+    assert json.loads(store.read_bytes())[f"sha256:{settled.resolve()}"]["digest"] == digest
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []  # nothing half-written
+
+
+def test_a_store_that_cannot_be_written_still_serves_its_process(
+    settled: Path, hashed: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    store = digests.DigestStore(tmp_path / "file" / "digests.json")
+    assert store.digest(settled, "sha256") == store.digest(settled, "sha256")
+    assert len(hashed) == 1
+
+
+def test_the_store_lies_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name, appauthor: Path("/cache") / name)
+    assert digests.default_store_file() == Path("/cache/victor-bark-fusion/file_digests.json")
+
+
+def test_hashing_that_takes_long_is_told(
+    settled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(digests, "_SLOW_S", -1)
+    digests.DigestStore(tmp_path / "digests.json").digest(settled, "sha256")
+    assert caplog.text.count("verifying model.safetensors") == 1
 
 
 def test_a_cache_blob_is_held_to_the_hash_that_names_it(copy: Path, tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ them is executed, and anything odd is a `CheckpointError` that names it.
 
 from __future__ import annotations
 
-import functools
-import hashlib
+import dataclasses
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -17,14 +16,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bark_infinity.bark_config import BarkConfig
+from bark_infinity.checkpoints import digests
 from bark_infinity.checkpoints.legacy import KNOWN_MD5, legacy_config, read_legacy_tensors
-from bark_infinity.checkpoints.sources import (
-    CheckpointLocation,
-    front_end_of,
-    locate,
-    read_json,
-    require_file,
-)
+from bark_infinity.checkpoints.sources import CheckpointLocation, front_end_of, locate, read_json
 from bark_infinity.checkpoints.state_shapes import State, check_state, plain_tensor
 from bark_infinity.checkpoints.transformers_format import (
     find_weights,
@@ -47,7 +41,6 @@ _PREFIXES: dict[str, str] = {
 }
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.th$")  # torch.hub's files carry the beginning of theirs
-_VERIFIED_AT_LOAD_BYTES = 64 * 2**20  # larger files are hashed only by `Checkpoint.verify`
 
 
 @dataclass(frozen=True)
@@ -67,17 +60,13 @@ class CheckpointFile:
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the content, in hex; computed when first asked for (seconds for gigabytes)."""
-        return self._digest("sha256")
+        """SHA-256 of the content as it was measured, in hex (seconds for gigabytes; large files are remembered)."""
+        return digests.STORE.digest(self.path, "sha256")
 
     @property
     def md5(self) -> str:
         """MD5 of the content, to compare with what suno once published."""
-        return self._digest("md5")
-
-    def _digest(self, algorithm: str) -> str:
-        status = require_file(self.path).stat()
-        return _digest(self.path, algorithm, status.st_size, status.st_mtime_ns)
+        return digests.STORE.digest(self.path, "md5")
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +121,9 @@ class Checkpoint:
         return check_state(state, gpt[stage], f"the {stage} stage of '{self.source}'")
 
     def verify(self) -> tuple[str, ...]:
-        """Hashes every file whose hash is known (seconds for gigabytes).
+        """Holds every file whose hash is known to it, of whatever size; `load_checkpoint` does this.
+
+        Gigabytes take seconds the first time, and none while the files stay as they are.
 
         Returns:
             Notices about legacy files that differ from what suno once published; they may have been replaced.
@@ -152,7 +143,9 @@ class Checkpoint:
 
 
 def load_checkpoint(source: str | Path, *, offline: bool | None = None, prefer_small: bool = False) -> Checkpoint:
-    """Finds a checkpoint and reads its configuration; weights stay on disk until a stage is loaded.
+    """Finds a checkpoint, holds its files to the hashes that are known, and reads its configuration.
+
+    Weights stay on disk until a stage is loaded. Notices are logged as warnings.
 
     Args:
         source: Hugging Face id, directory saved by ``BarkModel.save_pretrained``, directory of suno's ``.pt`` files,
@@ -161,20 +154,23 @@ def load_checkpoint(source: str | Path, *, offline: bool | None = None, prefer_s
         prefer_small: Of a legacy directory that holds both sizes of a stage, take the small one.
 
     Raises:
-        CheckpointError: When it is missing, incomplete, damaged or not to be trusted.
+        CheckpointError: When it is missing, incomplete, damaged, not to be trusted, or differs from a known hash.
     """
+    checkpoint = find_checkpoint(source, offline=offline, prefer_small=prefer_small)
+    checkpoint = dataclasses.replace(checkpoint, notices=checkpoint.notices + checkpoint.verify())
+    for notice in checkpoint.notices:
+        logger.warning("%s", notice)
+    return checkpoint
+
+
+def find_checkpoint(source: str | Path, *, offline: bool | None = None, prefer_small: bool = False) -> Checkpoint:
+    """As `load_checkpoint`, but hashes and tells nothing: for a look at a checkpoint's numbers before any work."""
     location = locate(source, offline=offline, prefer_small=prefer_small)
     if location.kind == "random-tiny":
         from bark_infinity.checkpoints.random_tiny import random_tiny_checkpoint
 
         return random_tiny_checkpoint()
-    checkpoint = _load_legacy(location) if location.kind == "legacy" else _load_transformers(location)
-    for file in checkpoint.files:
-        if file.path.stat().st_size <= _VERIFIED_AT_LOAD_BYTES:
-            _check_hash(file, file.expected_sha256)
-    for notice in checkpoint.notices:
-        logger.info("%s", notice)
-    return checkpoint
+    return _load_legacy(location) if location.kind == "legacy" else _load_transformers(location)
 
 
 def _load_legacy(location: CheckpointLocation) -> Checkpoint:
@@ -274,10 +270,3 @@ def _check_hash(file: CheckpointFile, beginning: str | None) -> None:
             f"{file.path} has SHA-256 {file.sha256}, expected {beginning}; it was damaged or changed after it was "
             "published, fetch it again"
         )
-
-
-@functools.lru_cache(maxsize=256)
-def _digest(path: Path, algorithm: str, size: int, mtime_ns: int) -> str:
-    """Digest of a file as it was at this size and time of change, which only key the cache."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()

@@ -6,7 +6,6 @@ from its own name, so the same weights come out on every machine and in any orde
 
 from __future__ import annotations
 
-import logging
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
     from bark_infinity.checkpoints.checkpoint import Checkpoint, WeightStage
 
-logger = logging.getLogger(__name__)
 
 _SEED = 20_230_420
 _NOTICE = (
@@ -110,10 +108,9 @@ def random_tiny_config() -> BarkConfig:
 
 
 def random_tiny_checkpoint() -> Checkpoint:
-    """The random model as a checkpoint; says loudly what it is."""
+    """The random model as a checkpoint; its notice says loudly what it is."""
     from bark_infinity.checkpoints.checkpoint import Checkpoint
 
-    logger.warning("%s", _NOTICE)
     return Checkpoint(
         source="random-tiny",
         family="random-tiny",

@@ -239,7 +239,15 @@ def _locate_directory(directory: Path, source: str, family: str, prefer_small: b
     weights = next((directory / name for name in _WEIGHT_CANDIDATES if os.path.lexists(directory / name)), None)
     if weights is not None:
         require_file(directory / "config.json")
-        return CheckpointLocation(source, family, "transformers", directory, weights=require_file(weights))
+        one_size = f"small models were asked for, but '{source}' holds one size only, and that is what is loaded"
+        return CheckpointLocation(
+            source,
+            family,
+            "transformers",
+            directory,
+            weights=require_file(weights),
+            notices=(one_size,) if prefer_small else (),
+        )
     stage_files, missing, notices = _legacy_files(directory, prefer_small)
     if stage_files and not missing:
         return CheckpointLocation(
@@ -267,6 +275,7 @@ def _legacy_files(directory: Path, prefer_small: bool) -> tuple[dict[str, Path],
     found: dict[str, Path] = {}
     missing: list[str] = []
     both: list[str] = []
+    only_large: list[str] = []
     for stage, stem in LEGACY_STAGES.items():
         sizes = [directory / f"{stem}.pt", directory / f"{stem}_2.pt"]  # small, large
         present = [path for path in sizes if _is_file(path)]
@@ -276,8 +285,15 @@ def _legacy_files(directory: Path, prefer_small: bool) -> tuple[dict[str, Path],
         found[stage] = present[0] if prefer_small else present[-1]
         if len(present) == 2:
             both.append(found[stage].name)
-    notices = (f"{directory.name} holds both sizes of some stages; taken: {', '.join(both)}",) if both else ()
-    return found, missing, notices
+        elif prefer_small and present[0] == sizes[1]:
+            only_large.append(present[0].name)
+    notices = []
+    if both:
+        notices.append(f"{directory.name} holds both sizes of some stages; taken: {', '.join(both)}")
+    if only_large:
+        large = ", ".join(only_large)
+        notices.append(f"small models were asked for, but {directory.name} holds only the large {large}")
+    return found, missing, tuple(notices)
 
 
 def _legacy_codec(directory: Path) -> Path | None:

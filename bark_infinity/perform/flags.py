@@ -83,7 +83,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
             repeatable=True,
             feeds="request.text",
         ),
-        Flag("prompt_file", "text", "UTF-8 text file that holds one prompt; --text_prompt wins over it."),
+        Flag("prompt_file", "text", "UTF-8 text file that holds one prompt; not read when --text_prompt is given."),
         Flag(
             "history_prompt",
             "text",
@@ -169,7 +169,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "use_smaller_models",
             "switch",
-            "suno/bark-small instead of suno/bark.",
+            "suno/bark-small instead of suno/bark; of a folder with .pt files of both sizes, the small ones.",
             default_text="$SUNO_USE_SMALL_MODELS",
             aliases=("USE_SMALL_MODELS", "SUNO_USE_SMALL_MODELS"),
         ),
@@ -197,7 +197,13 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
             for part in ("text", "coarse", "fine", "codec")
         ),
         *(
-            Flag(f"{part}_use_small", "switch", f"Small {part} model; all three must agree yet.", default=False)
+            Flag(
+                f"{part}_use_small",
+                "switch",
+                f"Small {part} model; all three must agree yet.",
+                default=False,
+                default_text="$SUNO_USE_SMALL_MODELS",
+            )
             for part in ("text", "coarse", "fine")
         ),
         Flag(

@@ -1,8 +1,8 @@
 """`bark_perform`: from a command line to sound files.
 
 Plan (texts, seeds, files, token counts), then render all prompts and iterations in batches, then say what became of
-each clip. Exit codes: 0 everything rendered, 1 something failed, 2 wrong usage, 130 interrupted; what is finished
-when it is interrupted is saved. Heavy imports wait until something is rendered.
+each clip. Exit codes: 0 everything rendered, 1 something failed (loading, a clip), 2 wrong usage, 130 interrupted;
+what is finished when it is interrupted is saved. Heavy imports wait until something is rendered.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from bark_infinity.perform.flags import FlagValues, parse_flags
 
 if TYPE_CHECKING:
     from bark_infinity.bark_config import BarkConfig
-    from bark_infinity.checkpoints.checkpoint import CheckpointFile
+    from bark_infinity.default_engine import EngineChoice
     from bark_infinity.engine import BarkEngine
     from bark_infinity.perform.bars import RenderBars
     from bark_infinity.perform.plan import PlannedClip
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CheckpointError as error:
         _complain(str(error))
         return FAILED
-    except BarkError as error:
+    except BarkError as error:  # of the plan; loading and rendering answer for themselves
         _complain(str(error))
         return USAGE
 
@@ -84,6 +84,8 @@ def _perform(flags: FlagValues) -> int:
 
     RenderSettings(**flags.settings())  # refuses values out of range before anything is looked for
     prompts = plan.read_prompts(flags, sys.stdin)
+    if flags["text_prompt"] and flags["prompt_file"] is not None:
+        _complain(f"--prompt_file {flags['prompt_file']} is not read, --text_prompt wins over it")
     seed = plan.starting_seed(flags)
     voice_name: str | None = flags["history_prompt"]
     clips = plan.plan_clips(flags, prompts, seed, voice_name, datetime.date.today())
@@ -95,11 +97,15 @@ def _perform(flags: FlagValues) -> int:
         offload=flags["OFFLOAD_CPU"],
         enable_mps=flags["GLOBAL_ENABLE_MPS"],
         use_gpu={part: flags[f"{part}_use_gpu"] for part in ("text", "coarse", "fine", "codec")},
-        use_small={part: flags[f"{part}_use_small"] for part in ("text", "coarse", "fine")},
+        use_small={
+            part: flags[f"{part}_use_small"]
+            for part in ("text", "coarse", "fine")
+            if f"{part}_use_small" in flags.given
+        },
     )
     _tell(flags, f"checkpoint {choice.source}: {choice.reason}")
     voice = _voice(voice_name)
-    config, front_end, file_hashes = _checkpoint_facts(choice.source, dry_run=flags["dry_run"])
+    config, front_end = _checkpoint_facts(choice, dry_run=flags["dry_run"])
     if voice is not None:
         voice.require_space(config.space, f"checkpoint {choice.source}")
     clips = plan.count_tokens(
@@ -111,25 +117,35 @@ def _perform(flags: FlagValues) -> int:
         settings = RenderSettings(**flags.settings())
         return _dry_run(flags, clips, seed, plan.longest_duration_s(config, settings), config)
 
-    from bark_infinity.perform.record import RunFacts
-
-    engine = load_engine(choice)
     try:
-        facts = RunFacts(
-            starting_seed=seed,
-            source=choice.source,
-            family=engine.family,
-            notices=engine.notices,
-            file_hashes=file_hashes(),
-            device=str(engine.device),
-            precision=str(engine.precision),
-            settings=dataclasses.replace(engine.default_settings, **flags.settings()),
-            voice=voice,
-        )
+        engine = load_engine(choice)
+    except Exception as error:  # what was asked for is right, but this machine cannot do it
+        unexpected = not isinstance(error, BarkError)
+        logger.log(logging.ERROR if unexpected else logging.INFO, "loading failed", exc_info=error)
+        _complain(f"{type(error).__name__}: {error}" if unexpected else str(error))
+        return FAILED
+    try:
+        facts = _facts(engine, seed, voice, flags)
         outcomes = _render_all(engine, clips, facts, flags)
     finally:
         engine.close()
     return _report(flags, clips, outcomes, facts)
+
+
+def _facts(engine: BarkEngine, seed: int, voice: VoiceHistory | None, flags: FlagValues) -> RunFacts:
+    from bark_infinity.perform.record import RunFacts
+
+    return RunFacts(
+        starting_seed=seed,
+        source=engine.source,
+        family=engine.family,
+        notices=engine.notices,
+        file_hashes={file.name: file.sha256 for file in engine.checkpoint.files},
+        device=str(engine.device),
+        precision=str(engine.precision),
+        settings=dataclasses.replace(engine.default_settings, **flags.settings()),
+        voice=voice,
+    )
 
 
 def _render_all(engine: BarkEngine, clips: Sequence[PlannedClip], facts: RunFacts, flags: FlagValues) -> list[Outcome]:
@@ -191,6 +207,8 @@ def _failure(clip: PlannedClip, rendering: Rendering | Exception) -> Outcome | N
         return Outcome(clip, reason=f"{type(rendering).__name__}: {rendering}")
     if rendering.stopped == "cancelled":
         return Outcome(clip, reason="interrupted before it was finished")
+    if rendering.stopped == "failed":
+        return Outcome(clip, reason=rendering.reason or "it could not be rendered")
     if rendering.stopped == "empty" or rendering.audio is None:
         return Outcome(clip, reason="the model ended it before its first sound; try another seed")
     return None
@@ -262,24 +280,24 @@ def _dry_run(flags: FlagValues, clips: Sequence[PlannedClip], seed: int, longest
     return RENDERED
 
 
-def _checkpoint_facts(source: str, *, dry_run: bool) -> tuple[BarkConfig, TextFrontEnd, Callable[[], dict[str, str]]]:
-    """A checkpoint's numbers, its front end, and a way to its files' hashes; reads no weights.
+def _checkpoint_facts(choice: EngineChoice, *, dry_run: bool) -> tuple[BarkConfig, TextFrontEnd]:
+    """A checkpoint's numbers and its front end; reads and hashes no weights.
 
     Raises:
         CheckpointError: When it is missing or damaged, or brings no front end.
     """
     from bark_infinity.checkpoints.sources import load_front_end
 
+    source = choice.source
     if source == "random-tiny":
         from bark_infinity.checkpoints.random_tiny import BytesFrontEnd, random_tiny_config
 
-        return random_tiny_config(), BytesFrontEnd(), dict
-    from bark_infinity.checkpoints.checkpoint import load_checkpoint
+        return random_tiny_config(), BytesFrontEnd()
+    from bark_infinity.checkpoints.checkpoint import find_checkpoint
 
-    files: tuple[CheckpointFile, ...] = ()
     try:
-        checkpoint = load_checkpoint(source, offline=True if dry_run else None)
-        config, front_end, files = checkpoint.config, checkpoint.front_end, checkpoint.files
+        checkpoint = find_checkpoint(source, offline=True if dry_run else None, prefer_small=choice.prefer_small)
+        config, front_end = checkpoint.config, checkpoint.front_end
     except CheckpointError:
         if not dry_run or not source.startswith("suno/"):
             raise
@@ -291,7 +309,7 @@ def _checkpoint_facts(source: str, *, dry_run: bool) -> tuple[BarkConfig, TextFr
             f"checkpoint {source} brings no tokenizer, so text cannot be read; put the tokenizer.json or vocab.txt it "
             "was trained with beside it"
         )
-    return config, front_end, lambda: {file.name: file.expected_sha256 or file.sha256 for file in files}
+    return config, front_end
 
 
 def _suno_config() -> BarkConfig:
