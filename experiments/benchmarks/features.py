@@ -33,13 +33,13 @@ def naive(audio: NDArray[np.float32]) -> dict[str, float]:
         audio: (S,) samples, at least one STFT window, without offset.
     """
     import librosa
-    import librosa.feature
-    import librosa.onset
+    from librosa.effects import split
+    from librosa.onset import onset_detect
 
     y, sr = audio, RATE
     values = {}
     rms = librosa.feature.rms(y=y)[0]
-    intervals = librosa.effects.split(y, top_db=40)
+    intervals = split(y, top_db=40)
     sound = np.zeros(len(rms), bool)
     for start, end in intervals:
         sound[start // 512 : -(-end // 512)] = True
@@ -66,7 +66,7 @@ def naive(audio: NDArray[np.float32]) -> dict[str, float]:
     values["f0_median_hz"] = np.median(f0)
     values["f0_iqr_hz"] = np.percentile(f0, 75) - np.percentile(f0, 25)
     span = np.flatnonzero(sound)
-    onsets = librosa.onset.onset_detect(y=y, sr=sr)
+    onsets = onset_detect(y=y, sr=sr)
     inside = np.count_nonzero((onsets >= span[0]) & (onsets <= span[-1]))
     values["onset_rate_hz"] = inside / (len(range(span[0], span[-1] + 1)) * 512 / sr)
     fine = librosa.resample(y, orig_sr=sr, target_sr=4 * sr, res_type="polyphase")
