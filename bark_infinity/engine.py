@@ -169,8 +169,12 @@ class BarkEngine:
         progress: ProgressCallback | None = None,
         cancel: threading.Event | None = None,
     ) -> list[Int64Array]:
-        """Stage 1 alone: one (S,) array per request; empty when the utterance ended before its first token."""
-        return [r.tokens.semantic for r in self._render(requests, "semantic", progress, cancel)]
+        """Stage 1 alone: one (S,) array per request; empty when the utterance ended before its first token.
+
+        Raises:
+            BarkError: As `render`, and when a request alone exceeds the memory; so do the other stages.
+        """
+        return [r.tokens.semantic for r in self._stage(requests, "semantic", progress, cancel)]
 
     def semantic_to_coarse(
         self,
@@ -179,7 +183,7 @@ class BarkEngine:
         cancel: threading.Event | None = None,
     ) -> list[Int64Array]:
         """Stages up to 2 for requests that bring ``semantic``: one (n_coarse_codebooks, T) array per request."""
-        return [r.tokens.coarse for r in self._render(requests, "coarse", progress, cancel)]
+        return [r.tokens.coarse for r in self._stage(requests, "coarse", progress, cancel)]
 
     def coarse_to_fine(
         self,
@@ -188,7 +192,7 @@ class BarkEngine:
         cancel: threading.Event | None = None,
     ) -> list[Int64Array]:
         """Stages up to 3 for requests that bring ``coarse``: one (n_fine_codebooks, T) array per request."""
-        return [r.tokens.fine for r in self._render(requests, "fine", progress, cancel)]
+        return [r.tokens.fine for r in self._stage(requests, "fine", progress, cancel)]
 
     def decode(self, codes: Sequence[Int64Array]) -> list[NDArray[np.float32]]:
         """Stage 4 alone: (C, T) codes, fine or coarse, to (S,) float32 audio each."""
@@ -212,6 +216,20 @@ class BarkEngine:
         """Lets the weights go; the next call loads them again."""
         with self._lock:
             self._models.drop()
+
+    def _stage(
+        self,
+        requests: Sequence[RenderRequest],
+        last: Stage,
+        progress: ProgressCallback | None,
+        cancel: threading.Event | None,
+    ) -> list[Rendering]:
+        """As `_render`, for callers who get bare arrays back, which cannot say that something failed."""
+        renderings = self._render(requests, last, progress, cancel)
+        for rendering in renderings:
+            if rendering.stopped == "failed":
+                raise BarkError(rendering.reason)
+        return renderings
 
     def _render(
         self,

@@ -295,6 +295,15 @@ def test_one_utterance_too_large_for_the_memory_fails_alone_and_says_what_to_do(
     assert [tokens(r) for r in renderings[2:]] == expected[2:]
 
 
+def test_a_stage_alone_raises_when_a_request_does_not_fit(engine, monkeypatch):
+    def never(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(render_run, "run_semantic", never)
+    with pytest.raises(BarkError, match="alone exceeds the memory"):
+        engine.text_to_semantic([RenderRequest(text="x")])
+
+
 def test_a_batch_that_did_not_fit_is_not_tried_again(engine, monkeypatch):
     fresh, sizes, real = BarkEngine.load("random-tiny", "cpu"), [], render_run.run_fine
 

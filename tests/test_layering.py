@@ -23,7 +23,8 @@ MAY_IMPORT = {
 }
 # Recipes for one model sit with the experiments, but know nothing of evolution.
 MICRO_MAY_IMPORT = {"bark_infinity"}
-EVOLUTION_MAY_IMPORT = {"voices", "voice_edits", "prompts", "variation", "requests", "tokens", "error_handling"}  # of bark_infinity
+# Of bark_infinity.
+EVOLUTION_MAY_IMPORT = {"voices", "voice_edits", "prompts", "variation", "requests", "tokens", "error_handling"}
 
 ONE_HOME = {
     "dearpygui": {"victor_bark_fusion_gui.py"},
