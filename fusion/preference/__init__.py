@@ -1,0 +1,26 @@
+"""Learning what people like from their choices.
+
+* `judgements`: what people said, append-only, with undo
+* `candidates`: what is known about what they heard, and the frozen reference it is measured against
+* `bradley_terry`: a Bayesian linear model of their choices
+* `heads`: an ensemble of small networks that learns what the linear model cannot
+* `ladder`: which model may speak: the smallest that no bigger one beats on held-out choices
+* `ask`: which pair to ask about next
+* `model`: `PreferenceModel`, all of it behind one object
+"""
+
+from fusion.preference.ask import Question
+from fusion.preference.candidates import CandidateTable, Reference
+from fusion.preference.judgements import Judgement, JudgementLog, Shown
+from fusion.preference.model import PreferenceModel, Utilities
+
+__all__ = [
+    "CandidateTable",
+    "Judgement",
+    "JudgementLog",
+    "PreferenceModel",
+    "Question",
+    "Reference",
+    "Shown",
+    "Utilities",
+]

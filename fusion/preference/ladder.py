@@ -1,0 +1,283 @@
+"""Which model may speak: a bigger one only once it predicts choices it has not heard significantly better.
+
+The rungs are the composite, the linear model, the head ensemble. Held-out choices are about other families and other
+texts: siblings sound alike and a text has its own pitfalls, so a model that has heard either would be tested on what
+it knows. But a choice is between two families, and holding out every pair of families by itself would take too many
+trainings. So lineages are dealt into 13 blocks, the points of a projective plane: any two lie on exactly one of its 13
+lines of four. A cell of held-out choices is a line and one of four blocks of texts; they are predicted by a model that
+learnt from no choice that touches any of them. Every choice is predicted once.
+
+A bigger model's gain is in log loss, summed by held-out cell, and tested against chance by flipping signs of cells.
+Whoever does not pass stays shadow: learning, reported, silent. Looking after every answer would find luck, and cost
+more with every answer, so the ladder is climbed only whenever there is a fifth more to learn from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion.preference.bradley_terry import BradleyTerry, Pairs, chance_of_first, fit
+from fusion.preference.candidates import Array, Standardised
+from fusion.preference.judgements import Comparison
+
+Level = Literal["composite", "linear", "heads"]
+
+FIRST_LOOK = 20  # comparisons before the linear model is tried
+FIRST_HEADS = 120  # before the head ensemble is
+GROWTH = 1.2
+SIGNIFICANCE = 0.05
+LINEAGE_BLOCKS = 13
+_LINE = (0, 1, 3, 9)  # differences of which take every value modulo 13 once: Singer's plane of 13 points and 13 lines
+TEXT_BLOCKS = 4
+FEWEST_LINEAGES = 4  # so that a choice between two families leaves two to learn from
+_FLIPS = 9_999
+
+
+@dataclass(frozen=True)
+class Rung:
+    """How well one model predicts choices that it has not heard.
+
+    Attributes:
+        level: Which model.
+        accuracy: Share of held-out choices whose better one it names; a tie of utilities counts half.
+        log_loss: Mean negative log chance that it gave to what was chosen; log 2 = 0.693 is a coin's.
+        choices: Held-out choices.
+    """
+
+    level: Level
+    accuracy: float
+    log_loss: float
+    choices: int
+
+
+@dataclass(frozen=True)
+class Climb:
+    """A bigger model's trial against the one that spoke before it.
+
+    Attributes:
+        smaller: Who spoke.
+        bigger: Who asked to.
+        gain: Mean log loss saved per choice; positive when the bigger one is better.
+        p: Chance of such a gain when both are equally good.
+        passed: Whether the bigger one took over.
+    """
+
+    smaller: Level
+    bigger: Level
+    gain: float
+    p: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Who speaks, and why.
+
+    Attributes:
+        speaks: The model that predicts.
+        why: In plain words.
+        comparisons: How many it rests on.
+        rungs: What was measured, smallest model first.
+        climbs: Trials, in order.
+    """
+
+    speaks: Level
+    why: str
+    comparisons: int = 0
+    rungs: tuple[Rung, ...] = ()
+    climbs: tuple[Climb, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """Held-out cells.
+
+    Attributes:
+        cell: (n,) number of the cell in which each comparison is held out.
+        kept: (F, n) comparisons that may be learnt from when cell F is held out.
+        texts_held_out: Whether there was more than one text to hold out.
+    """
+
+    cell: NDArray[np.int64]
+    kept: NDArray[np.bool_]
+    texts_held_out: bool
+
+
+def last_look(comparisons: int) -> int:
+    """Number of comparisons at which the ladder was last climbed, 0 before the first time."""
+    look = 0
+    following = FIRST_LOOK
+    while following <= comparisons:
+        look, following = following, int(np.ceil(following * GROWTH))
+    return look
+
+
+def grouped_folds(comparisons: Sequence[Comparison]) -> Folds:
+    """Cells of lineage blocks and text blocks; see the module's first words."""
+    lineage_blocks = _deal((group for one in comparisons for group in _lineages(one)), LINEAGE_BLOCKS)
+    text_blocks = _deal((group for one in comparisons for group in _texts(one)), TEXT_BLOCKS)
+    texts_held_out = len(set(text_blocks.values())) > 1
+    lineages = [frozenset(lineage_blocks[group] for group in _lineages(one)) for one in comparisons]
+    texts = [frozenset(text_blocks[group] for group in _texts(one)) for one in comparisons]
+    keys = [(_line_through(held), of_texts) for held, of_texts in zip(lineages, texts, strict=True)]
+    number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    kept = np.array(
+        [
+            [
+                not (held_line & of_lineages) and not (texts_held_out and held_texts & of_texts)
+                for of_lineages, of_texts in zip(lineages, texts, strict=True)
+            ]
+            for held_line, held_texts in number
+        ]
+    )
+    cell = np.array([number[key] for key in keys], np.int64)
+    return Folds(cell, kept, texts_held_out)
+
+
+def decide(
+    comparisons: Sequence[Comparison], candidates: Standardised, pairs: Pairs, *, heads: bool = True, seed: int = 0
+) -> Decision:
+    """Climbs the ladder; a pure function of its arguments.
+
+    Args:
+        comparisons: What was said.
+        candidates: Everything judged.
+        pairs: ``comparisons`` as arrays.
+        heads: Whether the head ensemble may be tried.
+        seed: Of the heads and of the test's sign flips.
+    """
+    decided = pairs.outcome < 2
+    if len(pairs) < FIRST_LOOK:
+        return Decision("composite", f"{len(pairs)} comparisons are too few to learn from; {FIRST_LOOK} are needed")
+    lineages = {group for one in comparisons for group in _lineages(one)}
+    if len(lineages) < FEWEST_LINEAGES or not decided.any():
+        return Decision(
+            "composite",
+            f"choices are about {len(lineages)} lineages; to test a model, {FEWEST_LINEAGES} and a preference are needed",
+            len(pairs),
+        )
+    folds = grouped_folds(comparisons)
+    names: list[Level] = ["composite", "linear"]
+    flats = [fit(candidates, pairs.where(kept), use="composite") for kept in folds.kept]
+    linears = [fit(candidates, pairs.where(kept)) for kept in folds.kept]
+    chances = [
+        _held_out(folds, _chances(flats, candidates, pairs)),
+        _held_out(folds, _chances(linears, candidates, pairs)),
+    ]
+    if heads and len(pairs) >= FIRST_HEADS:
+        names.append("heads")
+        chances.append(_held_out(folds, _head_chances(linears, folds, candidates, pairs, seed)))
+    losses = [_losses(chance, pairs)[decided] for chance in chances]
+    weight, cell = pairs.weight[decided], folds.cell[decided]
+    rungs = tuple(
+        Rung(
+            name,
+            _accuracy(chance[decided], pairs.outcome[decided], weight),
+            float(np.average(loss, weights=weight)),
+            len(loss),
+        )
+        for name, chance, loss in zip(names, chances, losses, strict=True)
+    )
+    speaker = 0
+    climbs: list[Climb] = []
+    for bigger in range(1, len(names)):
+        saved = losses[speaker] - losses[bigger]
+        p = sign_flip_p(np.bincount(cell, weight * saved).astype(np.float64), np.random.default_rng([seed, bigger]))
+        best = all(rungs[bigger].log_loss < rung.log_loss for rung in rungs[:bigger])
+        passed = p < SIGNIFICANCE and best
+        climbs.append(Climb(names[speaker], names[bigger], float(np.average(saved, weights=weight)), p, passed))
+        speaker = bigger if passed else speaker
+    return Decision(names[speaker], _why(names[speaker], rungs, climbs, folds), len(pairs), rungs, tuple(climbs))
+
+
+def sign_flip_p(gains: Array, rng: np.random.Generator) -> float:
+    """One-sided chance of a sum at least as large, when the sign of every gain is a coin's (Fisher's randomisation)."""
+    gains = gains[gains != 0]
+    if not len(gains):
+        return 1.0
+    signs = rng.integers(0, 2, (_FLIPS, len(gains))) * 2 - 1
+    tolerance = 1e-12 * np.abs(gains).sum()
+    return float((1 + (signs @ gains >= gains.sum() - tolerance).sum()) / (1 + _FLIPS))
+
+
+def _held_out(folds: Folds, by_fold: Iterable[Array]) -> Array:
+    """(n,) every comparison's value in the fold that has not heard it."""
+    return np.stack(list(by_fold))[folds.cell, np.arange(len(folds.cell))]
+
+
+def _chances(models: Sequence[BradleyTerry], candidates: Standardised, pairs: Pairs) -> Iterable[Array]:
+    """(n,) chance that the first was chosen, by fold."""
+    for model in models:
+        mean = model.mean(candidates)
+        columns = candidates.columns[:, : len(model.weights)]
+        away = columns[pairs.first] - columns[pairs.second]
+        variance = np.einsum("np,pq,nq->n", away, model.covariance, away)
+        sharpness = np.exp(model.log_sharpness)[pairs.rater]
+        difference = sharpness * (mean[pairs.first] - mean[pairs.second]) + model.position
+        yield chance_of_first(difference, np.square(sharpness) * np.maximum(variance, 0.0))
+
+
+def _head_chances(
+    linears: Sequence[BradleyTerry], folds: Folds, candidates: Standardised, pairs: Pairs, seed: int
+) -> Iterable[Array]:
+    from fusion.preference.heads import train  # torch is loaded once there is enough to train on
+
+    for ensemble in train(candidates, pairs, linears, folds.kept, seed=seed):
+        mean, covariance = ensemble.mean(candidates), ensemble.covariance_of(candidates)
+        a, b = pairs.first, pairs.second
+        sharpness = np.exp(ensemble.base.log_sharpness)[pairs.rater]
+        variance = covariance[a, a] + covariance[b, b] - 2 * covariance[a, b]
+        difference = sharpness * (mean[a] - mean[b]) + ensemble.base.position
+        yield chance_of_first(difference, np.square(sharpness) * np.maximum(variance, 0.0))
+
+
+def _losses(chance: Array, pairs: Pairs) -> Array:
+    losses: Array = -np.log(np.clip(np.where(pairs.outcome == 0, chance, 1 - chance), 1e-9, 1.0))
+    return losses
+
+
+def _accuracy(chance: Array, outcome: NDArray[np.int64], weight: Array) -> float:
+    right = np.where(chance == 0.5, 0.5, (chance > 0.5) == (outcome == 0))
+    return float(np.average(right, weights=weight))
+
+
+def _lineages(one: Comparison) -> tuple[str, str]:
+    return one.first.lineage, one.second.lineage
+
+
+def _texts(one: Comparison) -> tuple[str, str]:
+    return one.first.text, one.second.text
+
+
+def _line_through(points: frozenset[int]) -> frozenset[int]:
+    """The line on which one or two lineage blocks lie; of one, the first of its four."""
+    lines = (frozenset((start + step) % LINEAGE_BLOCKS for step in _LINE) for start in range(LINEAGE_BLOCKS))
+    return next(line for line in lines if points <= line)
+
+
+def _deal(groups: Iterable[str], blocks: int) -> dict[str, int]:
+    """Groups to blocks of about equal mass: the most frequent first, each to the emptiest block."""
+    counts = Counter(groups)
+    mass: defaultdict[int, int] = defaultdict(int, dict.fromkeys(range(blocks), 0))
+    dealt = {}
+    for group, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        block = min(mass, key=lambda b: (mass[b], b))
+        dealt[group] = block
+        mass[block] += count
+    return dealt
+
+
+def _why(speaks: Level, rungs: Sequence[Rung], climbs: Sequence[Climb], folds: Folds) -> str:
+    held_out = "other lineages and texts" if folds.texts_held_out else "other lineages (there is only one text)"
+    measured = ", ".join(f"{rung.level} {rung.accuracy:.0%}" for rung in rungs)
+    trials = "; ".join(
+        f"{climb.bigger} {'beats' if climb.passed else 'does not beat'} {climb.smaller} (p = {climb.p:.3f})"
+        for climb in climbs
+    )
+    return f"{speaks} speaks: of {rungs[0].choices} choices about {held_out}, right were {measured}; {trials}"

@@ -1,0 +1,219 @@
+"""What people like, as one object: learn from judgements, predict utilities with their uncertainty, ask what helps.
+
+`learn` is a pure function of the judgements, the candidates' numbers, the frozen reference and the seed, however many
+calls the judgements came in; undoing one is learning without it. The linear model is refitted after every answer, in
+time linear in the number of answers (milliseconds for hundreds). Cross-validation and the head ensemble run only when
+there is a fifth more to learn from, so their cost per answer stays bounded by a constant share of the answers' number.
+Between such looks the ensemble knows the answers up to the last look.
+
+Until a model has proved itself the composite speaks, unchanged by any answer: utility is the composite in robust
+deviations, and its uncertainty is the prior's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fusion.preference.ask import Asked, Belief, Question, next_pair
+from fusion.preference.bradley_terry import DEFAULT_FEATURE_SCALE, BradleyTerry, Pairs, chance_of_first, fit
+from fusion.preference.candidates import Array, CandidateTable, Reference, Standardised
+from fusion.preference.judgements import CandidateId, Comparison, Consistency, JudgementLog
+from fusion.preference.ladder import Decision, Level, decide, last_look
+
+
+@dataclass(frozen=True, eq=False)
+class Utilities:
+    """How much candidates are liked, as far as is known.
+
+    Attributes:
+        ids: (N,).
+        mean: (N,) in logits: of two candidates a difference of 1 means that 73 % choose the better one; finite.
+        deviation: (N,) standard deviation of the same; finite, positive where anything is unknown.
+        speaks: The model that says so.
+    """
+
+    ids: tuple[CandidateId, ...]
+    mean: Array
+    deviation: Array
+    speaks: Level
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far raters agree with themselves, with each other and with the models.
+
+    Attributes:
+        answers: Judgements that stand.
+        decision: Who speaks and why, with held-out accuracy of each model.
+        own: By rater, agreement with their own earlier answers.
+        between: By pair of raters, agreement on pairs that both answered.
+        sharpness: By rater, as the linear model sees it: 1 is usual, near 0 is chance.
+        position_bias: Odds, as a logarithm, that the first shown is chosen of two equals.
+    """
+
+    answers: int
+    decision: Decision
+    own: dict[str, Consistency]
+    between: dict[tuple[str, str], Consistency]
+    sharpness: dict[str, float]
+    position_bias: float
+
+    def sentences(self) -> list[str]:
+        """The report in plain words, most useful first."""
+        said = [f"{self.answers} answers; {self.decision.why}."]
+        for rater, one in self.own.items():
+            if one.share is not None:
+                low, high = one.interval()
+                said.append(
+                    f"{rater} answers {one.share:.0%} of {one.asked} repeated pairs alike ({low:.0%} to {high:.0%})."
+                )
+        for (rater, other), one in self.between.items():
+            if one.share is not None:
+                said.append(f"{rater} and {other} agree on {one.share:.0%} of {one.asked} pairs.")
+        return said
+
+
+class PreferenceModel:
+    """A ladder of models of what people like.
+
+    Args:
+        reference: What candidates are measured against; frozen for the model's life.
+        seed: Of the head ensemble.
+        heads: Whether the ensemble (and with it torch) may be tried at all.
+    """
+
+    def __init__(self, reference: Reference, *, seed: int = 0, heads: bool = True) -> None:
+        self.reference = reference
+        self.seed = seed
+        self.heads = heads
+        nothing = self.reference.standardise(_empty(reference))
+        self._prior = fit(nothing, Pairs.of((), {}), scales=(DEFAULT_FEATURE_SCALE,))
+        self._forget()
+
+    def _forget(self) -> None:
+        self._linear: BradleyTerry = self._prior
+        self._ensemble: Belief | None = None
+        self._decision = Decision("composite", "nobody has judged yet")
+        self._look = ""  # digest of what the decision rests on
+        self._asked: dict[frozenset[CandidateId], Asked] = {}
+        self._log = JudgementLog()
+
+    @property
+    def decision(self) -> Decision:
+        """Which model speaks, and why."""
+        return self._decision
+
+    @property
+    def linear(self) -> BradleyTerry:
+        """The linear model, whether it speaks or not."""
+        return self._linear
+
+    def learn(self, judgements: JudgementLog, candidates: CandidateTable) -> Decision:
+        """Learns from everything that stands.
+
+        Args:
+            judgements: All of them, not only new ones.
+            candidates: At least everything that was judged.
+
+        Raises:
+            BarkError: When a judged candidate has no features, or columns are not the reference's.
+        """
+        comparisons = judgements.comparisons()
+        if not comparisons:
+            self._forget()
+            return self._decision
+        judged = sorted({candidate for one in comparisons for candidate in one.pair}, key=lambda one: (str(one), one))
+        standardised = self.reference.standardise(candidates.rows(judged))
+        rows = {candidate: row for row, candidate in enumerate(judged)}
+        pairs = Pairs.of(comparisons, rows)
+        self._linear = fit(standardised, pairs)
+        self._asked = _asked(comparisons)
+        self._log = judgements.copy()
+        self._climb(comparisons[: last_look(len(comparisons))], standardised, rows)
+        return self._decision
+
+    def predict(self, candidates: CandidateTable) -> Utilities:
+        """Mean and uncertainty of every candidate's utility."""
+        standardised = self.reference.standardise(candidates)
+        belief = self._belief()
+        deviation = np.sqrt(belief.variance(standardised))
+        return Utilities(candidates.ids, belief.mean(standardised), deviation, self._decision.speaks)
+
+    def probability(self, candidates: CandidateTable, first: CandidateId, second: CandidateId) -> float:
+        """Chance that a usual rater prefers ``first``, when they prefer one; over the model's uncertainty."""
+        standardised = self.reference.standardise(candidates.rows([first, second]))
+        mean, covariance = self._belief().mean(standardised), self._belief().covariance_of(standardised)
+        variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+        return float(chance_of_first(mean[:1] - mean[1:], np.maximum(variance, 0.0))[0])
+
+    def lower_bound(self, candidates: CandidateTable, deviations: float = 1.0) -> Array:
+        """(N,) utility that a candidate has at least, so many standard deviations below its mean; for champions."""
+        utilities = self.predict(candidates)
+        return utilities.mean - deviations * utilities.deviation
+
+    def sample(self, candidates: CandidateTable, rng: np.random.Generator) -> Array:
+        """(N,) one joint draw of utilities (Thompson's sampling); for parents."""
+        return self._belief().sample(self.reference.standardise(candidates), rng)
+
+    def next_pair(self, candidates: CandidateTable, rng: np.random.Generator, rater: str | None = None) -> Question:
+        """The pair whose answer would teach most; see `ask`. Until heads speak, what the linear model would learn."""
+        belief = self._belief() if self._decision.speaks == "heads" else self._linear
+        return next_pair(belief, candidates.ids, self.reference.standardise(candidates), self._asked, rng, rater=rater)
+
+    def agreement(self) -> Agreement:
+        """How far raters agree with themselves, with each other and with the models."""
+        raters = self._log.raters()
+        between = [(a, b) for i, a in enumerate(raters) for b in raters[i + 1 :]]
+        sharpness = zip(self._linear.raters, np.exp(self._linear.log_sharpness), strict=True)
+        return Agreement(
+            len(self._log.standing()),
+            self._decision,
+            {rater: self._log.consistency(rater) for rater in raters},
+            {pair: self._log.agreement_between(*pair) for pair in between},
+            {rater: float(value) for rater, value in sharpness},
+            self._linear.position,
+        )
+
+    def _belief(self) -> Belief:
+        if self._decision.speaks == "heads":
+            assert self._ensemble is not None
+            return self._ensemble
+        return self._linear if self._decision.speaks == "linear" else self._prior
+
+    def _climb(self, heard: Sequence[Comparison], candidates: Standardised, rows: dict[CandidateId, int]) -> None:
+        """Decides anew when what the decision rests on has changed."""
+        used = sorted({rows[candidate] for one in heard for candidate in one.pair})
+        candidates = candidates.at(np.array(used, np.int64))
+        digest = hashlib.sha256(repr(heard).encode())
+        for array in (candidates.columns, *candidates.experts):
+            digest.update(array.tobytes())
+        if digest.hexdigest() == self._look:
+            return
+        ids = {row: candidate for candidate, row in rows.items()}
+        pairs = Pairs.of(heard, {ids[row]: i for i, row in enumerate(used)})
+        self._decision = decide(heard, candidates, pairs, heads=self.heads, seed=self.seed)
+        self._ensemble = None
+        if self._decision.speaks == "heads":
+            from fusion.preference.heads import train
+
+            everything = np.ones((1, len(pairs)), np.bool_)
+            (self._ensemble,) = train(candidates, pairs, [fit(candidates, pairs)], everything, seed=self.seed)
+        self._look = digest.hexdigest()
+
+
+def _asked(comparisons: Sequence[Comparison]) -> dict[frozenset[CandidateId], Asked]:
+    asked: dict[frozenset[CandidateId], Asked] = {}
+    for one in comparisons:
+        before = asked.get(one.pair)
+        times, raters = (before.times, before.raters) if before else (0, frozenset[str]())
+        asked[one.pair] = Asked(times + 1, one.first.candidate, raters | {one.rater})
+    return asked
+
+
+def _empty(reference: Reference) -> CandidateTable:
+    embeddings = {name: np.zeros((0, len(block.middle))) for name, block in reference.embeddings.items()}
+    return CandidateTable.of((), np.zeros((0, len(reference.features.middle))), None, embeddings)
