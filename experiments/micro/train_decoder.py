@@ -21,7 +21,7 @@ from experiments.micro.training import Progress, Schedule, Trainer, load_weights
 log = logging.getLogger(__name__)
 BATCH = 6
 SETTLING, HEARD = 4, 30  # frames: the first ones let the causal decoder find its state
-PREDICTED_SHARDS = 5
+PREDICTED_SHARDS = 3
 
 
 @torch.no_grad()

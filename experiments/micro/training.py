@@ -3,7 +3,8 @@
 Deadlines count this process's CPU time, so a paused process loses nothing. Every step draws from a generator seeded
 by (seed, step), so there is no generator state to keep: a resumed run sees the very batches that the uninterrupted
 one would have seen. With ``max_steps`` the learning rate counts steps too, and the weights are equal to the bit.
-A checkpoint (model, optimiser, step, CPU seconds) is written beside the old one and renamed over it.
+A checkpoint (model, optimiser, step, CPU seconds) is written beside the old one and renamed over it; a polite kill
+(SIGTERM) writes one first.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,6 +95,20 @@ def load_weights(module: nn.Module, tensors: dict[str, torch.Tensor], source: Pa
             f"{source} belongs to another model: missing {missing[:3]}, unexpected {result.unexpected_keys[:3]}; "
             "remove it to train from the start"
         )
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """A list that a SIGTERM is put into, where signals can be caught; the former handler comes back."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    former = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 class Trainer:
@@ -176,6 +194,20 @@ class Trainer:
         log_every: int = 100,
     ) -> None:
         """Trains to the end of the schedule; validation does not count towards it."""
+        with _stop_signals() as asked_to_stop:
+            self._steps(step, validate, validate_every, log_every, asked_to_stop)
+        if validate is not None:
+            self._report(validate)
+        self.save()
+
+    def _steps(
+        self,
+        step: StepFunction,
+        validate: Callable[[], dict[str, float]] | None,
+        validate_every: int,
+        log_every: int,
+        asked_to_stop: list[int],
+    ) -> None:
         p, s = self.progress, self.schedule
         started_at, steps_here = p.cpu_seconds, 0
         clock, paused, saved = time.process_time(), 0.0, time.process_time()
@@ -184,6 +216,9 @@ class Trainer:
             p.share = p.step / s.max_steps if s.max_steps else p.cpu_seconds / s.cpu_seconds
             if p.share >= 1:
                 break
+            if asked_to_stop:
+                self.save()
+                raise SystemExit(128 + asked_to_stop[0])
             for group in self.optimiser.param_groups:
                 group["lr"] = self._learning_rate(p.step if s.max_steps else steps_here)
             loss, figures = step(p, np.random.default_rng((self.seed, p.step)))
@@ -208,9 +243,6 @@ class Trainer:
                 before = time.process_time()
                 self._report(validate)
                 paused += time.process_time() - before
-        if validate is not None:
-            self._report(validate)
-        self.save()
 
     def _report(self, validate: Callable[[], dict[str, float]]) -> None:
         self.model.eval()
