@@ -2,8 +2,9 @@
 
 Encoders cut a text into different pieces and a clip into different frames. Each position of each encoder has a
 *span*: characters of the text, or seconds of the clip. A grid has *cells*, spans of the same kind: words, characters,
-or slices of time. A cell's state is the mean of an encoder's states, weighted by how much of the cell each covers;
-special tokens have empty spans, so they take part in nothing.
+or slices of time. A cell's state is the mean of an encoder's states, weighted by how much of the cell each covers; a
+character that several tokens stand for is shared among them. Special tokens have empty spans, so they take part in
+nothing.
 
 A text beside a clip: nothing here knows when which word is said, so the text is taken to run evenly through the clip
 (or the clip through the text).
@@ -109,15 +110,19 @@ def frame_spans(count: int, hop_s: float, field_s: float, duration_s: float) -> 
 def overlap_weights(cells: Float64Array, spans: Float64Array) -> Float64Array:
     """How much each position counts in each cell.
 
+    Every bit of a cell counts once, shared equally by the positions that cover it: with n(x) positions at x, the
+    weight of one is the integral of 1/n over the cell's and its own common part.
+
     Args:
         cells: (G, 2) begin and end of the cells.
-        spans: (T, 2) begin and end of the positions, in the cells' unit.
+        spans: (T, 2) begin and end of the positions, in the cells' unit; they may overlap.
 
     Returns:
-        (G, T) overlap lengths over their sum; rows of zeros for cells that no position covers.
+        (G, T) weights that add up to 1; rows of zeros for cells that no position covers.
     """
-    begins = np.maximum(cells[:, None, 0], spans[None, :, 0])
-    ends = np.minimum(cells[:, None, 1], spans[None, :, 1])
+    measured_cells, measured_spans = _measured(spans, cells), _measured(spans, spans)
+    begins = np.maximum(measured_cells[:, None, 0], measured_spans[None, :, 0])
+    ends = np.minimum(measured_cells[:, None, 1], measured_spans[None, :, 1])
     overlap = np.maximum(ends - begins, 0)
     total = overlap.sum(axis=1, keepdims=True)
     weights: Float64Array = np.divide(overlap, total, out=np.zeros_like(overlap), where=total > 0)
@@ -127,6 +132,20 @@ def overlap_weights(cells: Float64Array, spans: Float64Array) -> Float64Array:
 def stretched(spans: Float64Array, from_extent: float, to_extent: float) -> Float64Array:
     """Spans of one unit in another, both running evenly: characters of a text as seconds of its clip, say."""
     return spans * (to_extent / from_extent)
+
+
+def _measured(spans: Float64Array, places: Float64Array) -> Float64Array:
+    """Places under the integral of 1/n, n being how many spans cover a point; it stands still where none does."""
+    edges, index = np.unique(spans, return_inverse=True)
+    if len(edges) < 2:
+        return np.zeros_like(places)
+    steps = np.zeros(len(edges), np.int64)
+    np.add.at(steps, index.reshape(-1, 2)[:, 0], 1)
+    np.add.at(steps, index.reshape(-1, 2)[:, 1], -1)
+    covering = np.cumsum(steps)[:-1]
+    share = np.divide(np.diff(edges), covering, out=np.zeros(len(covering)), where=covering > 0)
+    measured: Float64Array = np.interp(places, edges, np.concatenate([[0.0], np.cumsum(share)]))
+    return measured
 
 
 def _as_spans(spans: Sequence[tuple[int, int]]) -> Float64Array:

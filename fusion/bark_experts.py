@@ -55,8 +55,7 @@ def load_bark_codec(name: str, source: str, offline: bool | None) -> Expert:
     missing = [key for key in outcome.missing_keys if not key.endswith(_CODEC_TRAINING_ONLY)]
     if missing or outcome.unexpected_keys:
         raise CheckpointError(f"the codec's weights do not fit its configuration: {missing or outcome.unexpected_keys}")
-    heard = {key: tensor for key, tensor in model.state_dict().items() if key.startswith("encoder.")}
-    return EncodecExpert(name, model, fingerprint_of("bark codec", {"config": dict(config)}, heard))
+    return EncodecExpert(name, model)
 
 
 class BarkTextExpert(Expert):

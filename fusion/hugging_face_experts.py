@@ -50,11 +50,13 @@ def load_hugging_face(name: str, offline: bool | None) -> Expert:
     if kind == "clap":
         return ClapExpert(name, model, _feature_extractor(name, trusted))
     if kind == "encodec":
-        return EncodecExpert(name, model, _hash_of(model, {}))
+        return EncodecExpert(name, model)
     if kind == "whisper":
         return WhisperExpert(name, model.get_encoder(), _feature_extractor(name, trusted))
     if getattr(config, "conv_stride", None) and getattr(config, "conv_kernel", None):
         return FrameExpert(name, model, _feature_extractor(name, trusted))
+    if not getattr(config, "vocab_size", None):
+        raise CheckpointError(f"models of type '{kind}' are neither text encoders nor listeners that are known here")
     if getattr(config, "is_encoder_decoder", False):
         model = model.get_encoder()
     return TextExpert(name, model, _tokenizer(name, trusted))
@@ -180,6 +182,7 @@ class ClapExpert(_Listener):
     """CLAP's audio half: one vector for each window of at most ten seconds, in the space it shares with texts."""
 
     def __init__(self, name: str, encoder: Any, extractor: Any) -> None:
+        encoder.text_model = encoder.text_projection = None
         fingerprint = _hash_of(encoder, extractor.to_dict())
         super().__init__(name, encoder, int(encoder.config.projection_dim), fingerprint, int(extractor.sampling_rate))
         self._extractor = extractor
@@ -187,7 +190,10 @@ class ClapExpert(_Listener):
 
     def _window(self, samples: Float32Array) -> Window:
         features = self._extractor(samples, sampling_rate=self.sample_rate, return_tensors="pt")
-        arrays = {"input_features": features["input_features"][0], "is_longer": torch.tensor(features["is_longer"][0])}
+        arrays = {
+            "input_features": features["input_features"][0],
+            "is_longer": torch.as_tensor(features["is_longer"][0]),
+        }
         return Window(arrays, np.array([[0.0, len(samples) / self.sample_rate]]))
 
     def forward(self, arrays: Mapping[str, Tensor]) -> Tensor:
@@ -199,8 +205,9 @@ class ClapExpert(_Listener):
 class EncodecExpert(_Listener):
     """An EnCodec's encoder, before its codebooks round the states."""
 
-    def __init__(self, name: str, model: Any, fingerprint: str) -> None:
+    def __init__(self, name: str, model: Any) -> None:
         config = model.config
+        fingerprint = fingerprint_of("EnCodec encoder", config.to_diff_dict(), model.encoder.state_dict())
         super().__init__(name, model.encoder, int(config.hidden_size), fingerprint, int(config.sampling_rate))
         self._channels, self._loudness_free = int(config.audio_channels), bool(config.normalize)
         self._hop = math.prod(config.upsampling_ratios)
@@ -223,6 +230,8 @@ def _tokenizer(name: str, trusted: Mapping[str, Any]) -> Any:
     tokenizer = AutoTokenizer.from_pretrained(name, **trusted)
     if not tokenizer.is_fast:
         raise CheckpointError("its tokenizer gives no character offsets; a fast one (tokenizer.json) is needed")
+    if len(tokenizer) <= len(tokenizer.all_special_ids):  # what transformers makes of missing files
+        raise CheckpointError("its tokenizer has no vocabulary; tokenizer.json or vocab.txt is missing")
     return tokenizer
 
 
