@@ -1,0 +1,76 @@
+"""Objectives as recipes write them: ``f0_median_hz = 110 ± 20``, ``pause_share <= 0.2 ± 0.1``, ``cleanliness``."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+
+from bark_infinity.error_handling import BarkError
+from fusion.features import AcousticFeatures, unit_of
+from fusion.objectives import Cleanliness, Expressiveness, FeatureRange, Intelligibility, Objective, nearest
+
+_BY_NAME: dict[str, Callable[[], Objective]] = {
+    "intelligibility": Intelligibility,
+    "cleanliness": Cleanliness,
+    "expressiveness": Expressiveness,
+}
+_BUILT_WITH_MORE = {
+    "similarity": "a reference: Similarity(distance, half)",
+    "novelty": "known clips: Novelty(FrozenSpace.fit(features))",
+    "preference": "a model of people's choices: Preference(utility)",
+}
+
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_WORDS = r"[A-Za-z][A-Za-z ]*?"
+_SPEC = re.compile(
+    rf"\s*(?P<name>\w+)\s*(?P<sign><=|>=|≤|≥|=)"
+    rf"\s*(?P<first>{_NUMBER})(?:\s*(?:\.\.|to)\s*(?P<second>{_NUMBER}))?\s*(?P<unit1>{_WORDS})?"
+    rf"(?:\s*(?:±|\+-|\+/-)\s*(?P<half>{_NUMBER})\s*(?P<unit2>{_WORDS})?)?\s*"
+)
+
+
+def parse(spec: str) -> Objective:
+    """Reads an objective as recipes write it.
+
+    ``intelligibility``, ``cleanliness``, ``expressiveness``; ``f0_median_hz = 110 ± 20`` (or ``+-``);
+    ``speaking_rate_cps = 12 to 18`` (or ``12..18``; the tolerance is half the width unless ``±`` says otherwise);
+    ``pause_share <= 0.2 ± 0.1`` and ``harmonicity_db >= 8 ± 4``. A unit may follow a number.
+
+    Raises:
+        BarkError: When it cannot be read, a name is unknown (the nearest one is named), or the unit is another.
+    """
+    plain = spec.strip()
+    if plain in _BY_NAME:
+        return _BY_NAME[plain]()
+    if plain in _BUILT_WITH_MORE:
+        raise BarkError(f"the objective {plain!r} cannot come from its name alone, it needs {_BUILT_WITH_MORE[plain]}")
+    if re.fullmatch(r"\w+", plain):
+        if plain in AcousticFeatures.NAMES:
+            raise BarkError(f"{plain!r} does not say what is wanted; write for example '{plain} = 110 ± 20'")
+        known = (*_BY_NAME, *_BUILT_WITH_MORE, *AcousticFeatures.NAMES)
+        raise BarkError(f"there is no objective {plain!r}; {nearest(plain, known)}")
+    match = _SPEC.fullmatch(spec)
+    if match is None:
+        raise BarkError(
+            f"the objective {spec!r} cannot be read, expected a name, =, <= or >=, a number or a range, and a "
+            "tolerance, as in 'f0_median_hz = 110 ± 20' or 'pause_share <= 0.2 ± 0.1'"
+        )
+    name, sign = match["name"], match["sign"]
+    if name not in AcousticFeatures.NAMES:
+        raise BarkError(f"there is no feature {name!r}; {nearest(name, AcousticFeatures.NAMES)}")
+    for unit in (match["unit1"], match["unit2"]):
+        if unit is not None and unit.strip() != unit_of(name):
+            raise BarkError(f"{spec!r}: {name} is in {unit_of(name) or 'plain numbers'}, not in {unit.strip()}")
+    first = float(match["first"])
+    second = first if match["second"] is None else float(match["second"])
+    half = None if match["half"] is None else float(match["half"])
+    if sign != "=" and match["second"] is not None:
+        raise BarkError(f"{spec!r} gives a range after {sign}; a range takes =")
+    if half is None:
+        if first == second:
+            raise BarkError(f"{spec!r} has no tolerance; add ± and how far off makes the term one half")
+        half = abs(second - first) / 2
+    low = -math.inf if sign in ("<=", "≤") else first
+    high = math.inf if sign in (">=", "≥") else second
+    return FeatureRange(name, low, high, half)
