@@ -1,0 +1,181 @@
+"""The critic: gates, features, recogniser and objectives in one order, cheapest first, stopping at the first rejection.
+
+Tokens are looked at before sound, sound before words: a stuck rendering costs microseconds, and the recogniser hears
+only what survived. Whatever goes wrong becomes a `failed` score with its reason; it is never a number. A critic has
+no state: the same clip always gets the same score, alone or among others.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+from bark_infinity.error_handling import BarkError
+from bark_infinity.requests import Rendering
+from fusion import thresholds
+from fusion.audio_gates import judge_audio
+from fusion.features import AcousticFeatures
+from fusion.gates import GateVerdict
+from fusion.heard import Heard, Reader
+from fusion.objectives import Objective, Unknown
+from fusion.score import Score, Term
+from fusion.token_gates import judge_tokens
+
+logger = logging.getLogger(__name__)
+
+Gate = Callable[[Heard], Iterable[GateVerdict]]
+"""Some verdicts on a rendering; an iterator is asked no further than its first rejection."""
+
+
+def tokens_gate(heard: Heard) -> Iterable[GateVerdict]:
+    """Stuck, looping, endless or empty tokens; needs no audio."""
+    rendering = heard.rendering
+    return judge_tokens(
+        rendering.tokens,
+        rendering.voice_space,
+        stopped=rendering.stopped,
+        text=heard.text,
+        open_ended=heard.open_ended,
+    )
+
+
+def sound_gate(heard: Heard) -> Iterable[GateVerdict]:
+    """Silent, clipped, static, cut, too short or too long sound."""
+    return judge_audio(heard.frames, heard.features, text=heard.text)
+
+
+GATES: Mapping[str, Gate] = MappingProxyType({"tokens": tokens_gate, "sound": sound_gate})
+"""The gates a critic asks unless told otherwise, in order, by what they look at."""
+
+
+class Critic:
+    """Judges renderings by the objectives of a recipe.
+
+    Args:
+        objectives: What is asked for; names differ.
+        gates: What must be passed first, in this order; cheapest first.
+        reader: Compares a clip with its text; None when there is no recogniser, and then what needs one is unknown.
+
+    Raises:
+        BarkError: When two objectives have one name.
+    """
+
+    def __init__(
+        self, objectives: Sequence[Objective], *, gates: Mapping[str, Gate] = GATES, reader: Reader | None = None
+    ) -> None:
+        names = [objective.name for objective in objectives]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise BarkError(f"objectives {', '.join(twice)} come twice; give one a name of its own, or ask for a range")
+        self.objectives = tuple(objectives)
+        self.gates = MappingProxyType(dict(gates))
+        self.reader = reader
+
+    def score(self, rendering: Rendering, *, text: str | None = None, open_ended: bool = False) -> Score:
+        """Judges one rendering.
+
+        Args:
+            rendering: With audio, if it should get past the token gates.
+            text: What it should say; None when nobody knows.
+            open_ended: It was meant to run to its limit (Confused Travolta Mode, previews).
+
+        Returns:
+            ``ok`` with a term for every objective that could be judged, ``rejected`` by the first gate that found it
+            unfit, or ``failed`` with the reason.
+        """
+        heard = Heard(rendering, text, self.reader, open_ended)
+        evidence: dict[str, float] = {}
+        doing = "reading the rendering"
+        try:
+            for name, gate in self.gates.items():
+                doing = name
+                for verdict in gate(heard):
+                    if not verdict.passed:
+                        return Score(
+                            "rejected",
+                            reason=f"{verdict.gate}: {verdict.reason}",
+                            evidence=dict(verdict.evidence),
+                            measures=evidence | dict(heard.measures()),
+                        )
+                    evidence |= {key: value for key, value in verdict.evidence.items() if not key.endswith("_limit")}
+            judged: dict[str, Term] = {}
+            for objective in sorted(self.objectives, key=lambda one: one.listens):
+                doing = objective.name
+                result = objective.judge(heard)
+                if not isinstance(result, Unknown):
+                    judged[objective.name] = result
+            terms = {one.name: judged[one.name] for one in self.objectives if one.name in judged}
+            return Score("ok", terms=terms, measures=evidence | dict(heard.measures()))
+        except BarkError as error:
+            return Score("failed", reason=f"{doing}: {error}")
+        except Exception as error:
+            # Whatever a model or a library throws at one clip must not end a night's run, nor look like a score.
+            logger.warning("judging failed at %s", doing, exc_info=True)
+            return Score("failed", reason=f"{doing}: {type(error).__name__}: {error}")
+
+    def score_many(
+        self,
+        renderings: Sequence[Rendering],
+        texts: Sequence[str | None],
+        *,
+        open_ended: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Score]:
+        """Judges renderings one after the other, holding the analysis of one at a time; equal to `score` of each.
+
+        Args:
+            renderings: Any number.
+            texts: One for each.
+            open_ended: See `score`.
+            progress: Called with (done, total) after every rendering.
+
+        Raises:
+            BarkError: When there are not as many texts as renderings.
+        """
+        if len(renderings) != len(texts):
+            raise BarkError(f"{len(renderings)} renderings came with {len(texts)} texts; give one, or None, for each")
+        scores = []
+        for rendering, text in zip(renderings, texts, strict=True):
+            scores.append(self.score(rendering, text=text, open_ended=open_ended))
+            if progress is not None:
+                progress(len(scores), len(renderings))
+        return scores
+
+    def explain(self, score: Score) -> str:
+        """A score of this critic in plain words, one line for each aspect."""
+        if score.status != "ok":
+            return explain(score)
+        wanted = {objective.name: objective.describe() for objective in self.objectives}
+        lines = [_line(term, wanted.get(term.name)) for term in score.terms.values()]
+        unknown = [name for name in wanted if name not in score.terms]
+        lines += [f"{name}: not judged, there was nothing to judge it by (wanted: {wanted[name]})" for name in unknown]
+        return "\n".join(lines) or "It passed every gate; nothing else was asked for."
+
+    @property
+    def versions(self) -> Mapping[str, int]:
+        """Definitions that went into a score; scores with different versions are never compared."""
+        of_terms = {objective.name: objective.VERSION for objective in self.objectives}
+        return of_terms | {"features": AcousticFeatures.SCHEMA, "gates": thresholds.VERSION}
+
+
+def explain(score: Score) -> str:
+    """Any score in plain words; `Critic.explain` also says what was wanted."""
+    if score.status == "failed":
+        return f"Not judged, something went wrong: {score.reason}"
+    if score.status == "rejected":
+        shown = [f"{name} {value:.3g}" for name, value in score.evidence.items() if not name.endswith("_limit")]
+        limits = [f"{name.removesuffix('_limit')} limit {value:.3g}" for name, value in score.evidence.items()
+                  if name.endswith("_limit")]  # fmt: skip
+        numbers = f" ({', '.join(shown + limits)})" if shown or limits else ""
+        return f"Rejected: {score.reason}{numbers}"
+    return "\n".join(_line(term, None) for term in score.terms.values()) or "It passed every gate."
+
+
+_GRADES = ((0.9, "very good"), (0.7, "good"), (0.4, "fair"), (0.1, "poor"), (0.0, "bad"))
+
+
+def _line(term: Term, wanted: str | None) -> str:
+    grade = next(word for least, word in _GRADES if term.value >= least)
+    measured = "the clip has none" if term.measure is None else f"{term.measure:.3g} {term.unit}".rstrip()
+    return f"{term.name}: {grade} ({term.value:.2f}): {measured}" + (f"; wanted: {wanted}" if wanted else "")
