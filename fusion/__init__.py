@@ -7,4 +7,33 @@
 * `transformer`: FusionTransformer, a mixture of experts over Hugging Face encoders
 * `preference`: learning what people like from pairwise choices
 * `critic`: all of it in order, cheapest first
+
+Names are imported when they are first used, so importing the package costs nothing.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fusion.transformer import FusionConfig, FusionTransformer
+
+_HOME_OF = {
+    "FusionConfig": "transformer",
+    "FusionTransformer": "transformer",
+}
+
+__all__ = ["FusionConfig", "FusionTransformer"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'fusion' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"fusion.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

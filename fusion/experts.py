@@ -173,8 +173,8 @@ def load_expert(name: str | Path, *, offline: bool | None = None) -> Expert:
         CheckpointError: When it cannot be loaded, for whatever reason; names the expert and what to do.
     """
     asked = str(name)
-    # The hidden layers that a checkpoint lacks are drawn at random by transformers before anyone can refuse them.
-    with torch.random.fork_rng(devices=[]), _no_progress_bars():
+    # Layers that a checkpoint lacks are drawn at random by transformers before anyone can refuse them.
+    with torch.random.fork_rng(devices=[]), _no_loading_bars():
         try:
             expert = _load(asked, offline)
         except Exception as error:  # transformers, tokenizers and safetensors have no common type for bad files
@@ -247,14 +247,19 @@ def _next_step(name: str) -> str:
 
 
 @contextlib.contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    """A library draws no bars; transformers would, for every encoder."""
+def _no_loading_bars() -> Iterator[None]:
+    """A library draws no bars; transformers would, for every encoder. Downloads keep theirs: they take minutes."""
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
     from transformers.utils import logging as transformers_logging
 
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
+    shown, downloads_shown = transformers_logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    transformers_logging.disable_progress_bar()  # switches both
+    if downloads_shown:
+        enable_progress_bars()
     try:
         yield
     finally:
         if shown:
             transformers_logging.enable_progress_bar()
+        if not downloads_shown:
+            disable_progress_bars()

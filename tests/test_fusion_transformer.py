@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+from bark_infinity.audio import resample
 from bark_infinity.error_handling import BarkError, CheckpointError
+from fusion import FusionConfig, FusionTransformer
 from fusion.embedding_cache import EmbeddingCache
 from fusion.experts import load_expert
-from fusion.transformer import FusionConfig, FusionTransformer
 
 SENTENCE = "Hello 안녕 ♪"
 TEXTS = [SENTENCE, "the cat!", "hello hello hello the cat the cat ! ♪♪", "안"]
@@ -116,6 +117,32 @@ def test_an_only_listener_comes_out_exactly_as_it_is(models):
         heard = AutoFeatureExtractor.from_pretrained(models["wav2vec2"])(sound, sampling_rate=RATE, return_tensors="pt")
         expected = AutoModel.from_pretrained(models["wav2vec2"]).eval()(**heard).last_hidden_state
     assert torch.equal(output.last_hidden_state, expected)
+
+
+def test_listeners_say_what_transformers_says(models, experts):
+    from transformers import AutoFeatureExtractor, AutoModel
+
+    sound = clip(0.9)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        whisper, clap, encodec = (
+            AutoModel.from_pretrained(models[kind]).eval() for kind in ("whisper", "clap", "encodec")
+        )
+        heard = {
+            kind: AutoFeatureExtractor.from_pretrained(models[kind])(sound, sampling_rate=RATE, return_tensors="pt")
+            for kind in ("whisper", "clap")
+        }
+        expected = {
+            "whisper": whisper.get_encoder()(**heard["whisper"]).last_hidden_state[:, :45],  # 50 states a second
+            "clap": clap.get_audio_features(**heard["clap"]).pooler_output[:, None],
+        }
+        codes = encodec.encode(torch.from_numpy(resample(sound, RATE, 8_000)).expand(1, 2, -1)).audio_codes[0, 0]
+    for kind in ("whisper", "clap"):
+        model = FusionTransformer([experts[kind]])
+        assert torch.equal(model(**model.encode(audio=sound, sample_rate=RATE)).last_hidden_state, expected[kind])
+    model = FusionTransformer([experts["encodec"]])
+    states = model(**model.encode(audio=sound, sample_rate=RATE)).last_hidden_state[0].detach()
+    nearest = torch.cdist(states, encodec.quantizer.layers[0].codebook.embed).argmin(1)
+    assert torch.equal(nearest, codes[0])
 
 
 # -- alignment -------------------------------------------------------------------------------------------------------
@@ -330,12 +357,14 @@ def test_the_seed_decides_the_initial_weights(experts):
     assert not torch.equal(weights(3), weights(4))
 
 
-def test_half_precision_stays_close(models):
-    full = FusionTransformer([models["bert"], models["roberta"]])
-    half = FusionTransformer([models["bert"], models["roberta"]], dtype=torch.bfloat16)
-    output = half(**half.encode(TEXTS))
+def test_half_precision_stays_close(models, experts):
+    names = [*models.values(), "bark:random-tiny", "bark-codec:random-tiny"]
+    half = FusionTransformer(names, dtype=torch.bfloat16)
+    full = FusionTransformer(list(experts.values()))
+    output, expected = half(**both(half)), full(**both(full))
     assert output.pooled.dtype == torch.bfloat16
-    assert torch.allclose(output.pooled.float(), full(**full.encode(TEXTS)).pooled, atol=0.1)
+    assert torch.equal(output.mask, expected.mask)
+    assert torch.nn.functional.cosine_similarity(output.pooled.float(), expected.pooled).min() > 0.999
 
 
 # -- saving ----------------------------------------------------------------------------------------------------------
