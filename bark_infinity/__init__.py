@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from bark_infinity.tokens import SAMPLE_RATE, BarkTokens, TokenSpace
     from bark_infinity.voices.history import VoiceHistory
 
+# Bark Infinity offered its FusionTransformer here, so the name stays; it lives above this package, which therefore
+# never imports it by itself.
+_FUSION_TRANSFORMER = "fusion.transformer"
+
 _HOME_OF = {
     "BarkEngine": "engine",
     "BarkError": "error_handling",
@@ -68,6 +72,7 @@ __all__ = [
     "BarkError",
     "BarkTokens",
     "CheckpointError",
+    "FusionTransformer",
     "RenderProgress",
     "RenderRequest",
     "RenderSettings",
@@ -90,9 +95,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    if name == "FusionTransformer":
+        home = _FUSION_TRANSFORMER
+    elif name in _HOME_OF:
+        home = f"bark_infinity.{_HOME_OF[name]}"
+    else:
         raise AttributeError(f"module 'bark_infinity' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"bark_infinity.{_HOME_OF[name]}"), name)
+    value = getattr(importlib.import_module(home), name)
     globals()[name] = value
     return value
 
