@@ -84,6 +84,9 @@ class Critic:
             ``ok`` with a term for every objective that could be judged, ``rejected`` by the first gate that found it
             unfit, or ``failed`` with the reason.
         """
+        if rendering.stopped in ("failed", "cancelled"):
+            why = rendering.reason or f"it was {rendering.stopped} and is unfinished"
+            return Score("failed", reason=f"rendering: {why}")
         heard = Heard(rendering, text, self.reader, open_ended)
         evidence: dict[str, float] = {}
         doing = "reading the rendering"

@@ -176,10 +176,12 @@ def test_interrupting_is_not_swallowed():
         Critic([Similarity(stop, 1.0)], gates=PASS).score(rendering(tone()))
 
 
-def test_a_cancelled_rendering_is_failed_and_not_rejected():
-    score = Critic(recipe()).score(rendering(None, stopped="cancelled"))
-    assert score.status == "failed"
-    assert "unfinished" in score.reason
+def test_a_cancelled_or_failed_rendering_is_failed_and_not_rejected_for_being_empty():
+    cancelled = Critic(recipe()).score(rendering(None, BarkTokens(), "cancelled"))
+    assert cancelled.status == "failed"
+    assert "unfinished" in cancelled.reason
+    broken = dataclasses.replace(rendering(None, BarkTokens(), "failed"), reason="out of memory")
+    assert Critic(recipe(), gates=PASS).score(broken).reason == "rendering: out of memory"
 
 
 # -- same clip, same score -----------------------------------------------------------------------------------

@@ -1,6 +1,9 @@
 """Features of a clip beside one librosa call per feature: equal values, milliseconds per clip, in one run.
 
     python -m experiments.benchmarks.features
+    python -m experiments.benchmarks.features --model micro
+
+With a model, also what features and gates cost beside rendering the clip they judge.
 
 The naive side calls librosa's functions as their documentation shows, each on the waveform, and takes the same
 frames into its means. It leaves out what librosa has no function for (periodicity, pauses, spectral tilt), which our
@@ -10,18 +13,24 @@ side does include. Both sides alternate, so that a busy machine slows both. Proc
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy loads its linear algebra
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bark_infinity.requests import Rendering, RenderRequest
+from bark_infinity.tokens import BarkTokens
+from fusion.critic import GATES, Critic
 from fusion.features import AcousticFeatures, measure
+from fusion.heard import Heard
 
 RATE = 24_000  # Hz
 
@@ -106,29 +115,58 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--clips", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--repeats", type=int, default=5, help="of every clip; the fastest counts")
+    parser.add_argument("--model", help="also render with it (micro, suno/bark-small, a directory)")
     options = parser.parse_args(argv)
     clips = [speech_like(seed, options.seconds) for seed in range(options.clips)]
     naive(clips[0]), measure(clips[0], RATE)  # librosa compiles and caches on first use
-    ours_ms, theirs_ms, worst = [], [], (0.0, "")
+    ours_ms, theirs_ms, gated_ms, worst = [], [], [], (0.0, "")
+    sound = Critic([], gates={"sound": GATES["sound"]})
     for clip in clips:
-        ours_s, theirs_s = [], []
+        ours_s, theirs_s, gated_s = [], [], []
+        rendering = Rendering(BarkTokens(), "given", clip, RATE)
         for _ in range(options.repeats):
-            started = time.process_time()
-            ours = measure(clip, RATE)
-            between = time.process_time()
-            theirs = naive(clip)
-            theirs_s.append(time.process_time() - between)
-            ours_s.append(between - started)
+            seconds, ours = _timed(measure, clip, RATE)
+            ours_s.append(seconds)
+            seconds, theirs = _timed(naive, clip)
+            theirs_s.append(seconds)
+            gated_s.append(_timed(sound.score, rendering)[0])
         ours_ms.append(1_000 * min(ours_s))
         theirs_ms.append(1_000 * min(theirs_s))
+        gated_ms.append(1_000 * min(gated_s))
         worst = max(worst, largest_difference(ours, _without_voicing(theirs, ours)))
-    one, other = statistics.median(ours_ms), statistics.median(theirs_ms)
+    one, other, gated = (statistics.median(times) for times in (ours_ms, theirs_ms, gated_ms))
     print(f"{options.clips} clips of {options.seconds:g} s, processor time, median of clips")
     print(f"fusion.features.measure  {one:7.1f} ms per clip   ({len(AcousticFeatures.NAMES)} features)")
     print(f"one librosa call each    {other:7.1f} ms per clip   ({len(theirs)} features)")
     print(f"ratio                    {other / one:7.1f}x")
     print(f"largest difference       {worst[0]:7.1e} ({worst[1]})")
+    print(f"features and gates       {gated:7.1f} ms per clip, {gated / 10 / options.seconds:.2f} % of its duration")
+    if options.model:
+        print(_share_of_rendering(options.model))
     return 0 if worst[0] < 1e-3 else 1
+
+
+def _timed(run: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
+    """Seconds of processor time, and the result."""
+    started = time.process_time()
+    result = run(*arguments)
+    return time.process_time() - started, result
+
+
+def _share_of_rendering(model: str) -> str:
+    """Renders a sentence, judges it, and compares the processor time of both."""
+    from bark_infinity.engine import BarkEngine
+
+    text = "The old man walked slowly down the narrow street, and we followed him to the market by the river."
+    with contextlib.closing(BarkEngine.load(model)) as engine:
+        request = RenderRequest(text)
+        engine.render([request])  # the first call allocates
+        rendered_s, (rendering,) = _timed(engine.render, [request])
+    judged_s, _ = _timed(lambda: [list(gate(heard)) for heard in [Heard(rendering, text)] for gate in GATES.values()])
+    return (
+        f"{model}: rendering {1_000 * rendered_s:.0f} ms for {rendering.duration_s:.1f} s, features and all gates "
+        f"{1_000 * judged_s:.1f} ms: {judged_s / rendered_s:.2%} of rendering"
+    )
 
 
 def _without_voicing(theirs: dict[str, float], ours: AcousticFeatures) -> dict[str, float]:
