@@ -161,7 +161,7 @@ def test_noise_clipping_and_silence_are_less_clean_than_speech():
     noise = 0.1 * np.random.default_rng(0).standard_normal(RATE)
     assert value(Cleanliness(), measure(noise, RATE)) < 0.15
     assert value(Cleanliness(), measure(np.clip(8 * speech, -1, 1), RATE)) < 0.1
-    hissing = speech + 0.03 * np.random.default_rng(0).standard_normal(len(speech))
+    hissing = speech + 0.1 * np.random.default_rng(0).standard_normal(len(speech))
     assert value(Cleanliness(), measure(hissing, RATE)) < clean
     assert value(Cleanliness(), measure(np.zeros(RATE), RATE)) == 0
 
