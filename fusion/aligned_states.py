@@ -64,10 +64,10 @@ def read_passages(
             if kept is not None and kept.shape == (len(different[key].spans), expert.width):
                 known[key] = kept.to(expert.device)
     asked = [key for key in different if key not in known]
-    for key, states in zip(asked, expert.read([different[key] for key in asked], most_rows), strict=True):
-        known[key] = states
+    for index, states in expert.read([different[key] for key in asked], most_rows):
+        known[asked[index]] = states
         if cache is not None:
-            cache.put(key, states)
+            cache.put(asked[index], states)
     following = iter(keys)
     nothing = torch.zeros((0, expert.width), device=expert.device, dtype=expert.dtype)
     return [torch.cat([nothing, *(known[next(following)] for _ in passage)]) for passage in reading]

@@ -105,21 +105,20 @@ class Expert(nn.Module, ABC):
         parts = (self.fingerprint, window.content_hash, str(self.dtype), self.device.type)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def read(self, windows: Sequence[Window], most_rows: int) -> list[Tensor]:
-        """Hidden states of windows.
+    def read(self, windows: Sequence[Window], most_rows: int) -> Iterator[tuple[int, Tensor]]:
+        """Hidden states of windows, batch by batch, so that what is done can be kept before all is.
 
         Args:
             windows: Of any shapes.
             most_rows: Windows that may share a batch. Alone, a window's states do not depend on the others even in
                 the last bit.
 
-        Returns:
-            For each window (T, D), on the expert's device.
+        Yields:
+            Index of a window and its states (T, D), on the expert's device; every window once, in any order.
 
         Raises:
             BarkError: When the encoder answers fewer positions than its configuration promises.
         """
-        states: list[Tensor | None] = [None] * len(windows)
         for batch in self._batches(windows, most_rows):
             answered = self(self._collated([windows[i] for i in batch]))
             for row, index in zip(answered, batch, strict=True):
@@ -129,8 +128,7 @@ class Expert(nn.Module, ABC):
                         f"expert '{self.name}' answered {len(row)} positions, its configuration promises {expected}; "
                         "check its config.json, or leave it out"
                     )
-                states[index] = row[:expected]
-        return [state for state in states if state is not None]
+                yield index, row[:expected]
 
     def _batches(self, windows: Sequence[Window], most_rows: int) -> Iterator[list[int]]:
         """Indices of windows that share a batch: of equal shape, or of similar length where padding is harmless."""

@@ -46,11 +46,6 @@ class FusionInputs(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(dataclasses.fields(self))
 
-    @property
-    def rows(self) -> int:
-        """B, passages."""
-        return len(self.cells)
-
 
 @dataclass(frozen=True, eq=False)
 class _Passage:

@@ -108,8 +108,8 @@ class FusionTransformer(nn.Module):
     """See the module's docstring.
 
     Args:
-        experts: Names for `fusion.experts.load_expert`, or experts that are loaded already (models that keep them
-            frozen may share them). Each name once.
+        experts: Names for `fusion.experts.load_expert`, or experts that are loaded already: models that keep them
+            frozen may share them, on one device and in one precision. Each name once.
         config: How they are combined.
         seed: Draws the initial projections and gate: a number, or a generator to draw from.
         frozen: Whether experts stay as they are. If not, they learn too, are saved whole, and nothing is cached.

