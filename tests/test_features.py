@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import librosa
 import numpy as np
 import pytest
@@ -223,6 +225,20 @@ def test_many_equal_one_by_one_and_progress_is_told():
     many = measure_many(clips, progress=lambda done, total: told.append((done, total)))
     assert many == [measure(clip.audio, clip.sample_rate, text=clip.text) for clip in clips]
     assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_batch_needs_no_more_memory_than_one_clip():
+    clips = [Clip(speech_like(0, 5.0), RATE)] * 8
+
+    def peak(batch: list[Clip]) -> int:
+        tracemalloc.start()
+        measure_many(batch)
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used
+
+    measure_many(clips[:1])  # filters and compiled functions stay
+    assert peak(clips) < 1.1 * peak(clips[:1])
 
 
 def test_vector_and_named_view_are_the_same_data():
