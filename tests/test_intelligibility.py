@@ -1,0 +1,274 @@
+"""Whether a clip says its text: alignment by hand-computed cases, tags, numbers, languages, and real recognisers."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+
+import labelled_clips
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from labelled_clips import HAS_ESPEAK, RATE, TEXTS, Speaker, speak
+
+from bark_infinity.error_handling import BarkError, CheckpointError
+from fusion.intelligibility import TextReader, TextReading, compare, judge_reading
+from fusion.recognisers import HuggingFaceRecogniser, PocketsphinxRecogniser, Transcript
+from fusion.spoken_words import guess_language, spoken_words
+from fusion.word_alignment import align, edit_distance, letter_error
+
+needs_pocketsphinx = pytest.mark.skipif(
+    not HAS_ESPEAK or importlib.util.find_spec("pocketsphinx") is None,
+    reason="espeak-ng or pocketsphinx is not installed",
+)
+
+
+class Says:
+    """A recogniser that always hears the same."""
+
+    name = "says"
+
+    def __init__(self, text: str, languages: frozenset[str] | None = None):
+        self.text, self.languages, self.asked = text, languages, 0
+
+    def transcribe(self, audio, sample_rate):
+        self.asked += 1
+        return Transcript(self.text, self.name)
+
+
+# -- alignment ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("expected", "heard", "substituted", "missing", "invented", "word_error"),
+    [
+        ("a b c", "a b c", (), (), (), 0.0),
+        ("a b c", "a x c", (("b", "x"),), (), (), 1 / 3),
+        ("a b c", "a c", (), ("b",), (), 1 / 3),
+        ("a b c", "a b z c", (), (), ("z",), 1 / 3),
+        ("a b c", "", (), ("a", "b", "c"), (), 1.0),
+        ("a", "x a y z", (), (), ("x", "y", "z"), 3.0),
+        ("the cat sat on the mat", "the cat sat mat", (), ("on", "the"), (), 2 / 6),
+        ("the cat sat", "the hat sat down", (("cat", "hat"),), (), ("down",), 2 / 3),
+        ("a b", "b a", (), ("b",), ("b",), 1.0),  # keeping a word beats two substitutions
+    ],
+)
+def test_alignment_of_hand_computed_cases(expected, heard, substituted, missing, invented, word_error):
+    found = align(expected.split(), heard.split())
+    assert (found.substituted, found.missing, found.invented) == (substituted, missing, invented)
+    assert found.word_error == pytest.approx(word_error)
+
+
+words = st.lists(st.sampled_from("abcd"), max_size=8)
+
+
+def fewest_edits(a: tuple[str, ...], b: tuple[str, ...]) -> int:
+    """The definition, by trying everything."""
+    if not a or not b:
+        return len(a) + len(b)
+    if a[0] == b[0]:
+        return fewest_edits(a[1:], b[1:])
+    return 1 + min(fewest_edits(a[1:], b[1:]), fewest_edits(a[1:], b), fewest_edits(a, b[1:]))
+
+
+@given(a=st.lists(st.sampled_from("abc"), max_size=5), b=st.lists(st.sampled_from("abc"), max_size=5))
+@settings(deadline=None)
+def test_alignment_has_the_fewest_edits(a, b):
+    assert align(a, b).errors == edit_distance(a, b) == fewest_edits(tuple(a), tuple(b))
+
+
+@given(a=words, b=words)
+def test_alignment_accounts_for_every_word(a, b):
+    found = align(a, b)
+    assert found.correct + len(found.substituted) + len(found.missing) == len(a)
+    assert found.correct + len(found.substituted) + len(found.invented) == len(b)
+
+
+@given(a=words, b=words, c=words)
+def test_edit_distance_is_a_metric(a, b, c):
+    assert edit_distance(a, b) == edit_distance(b, a)
+    assert (edit_distance(a, b) == 0) == (a == b)
+    assert edit_distance(a, c) <= edit_distance(a, b) + edit_distance(b, c)
+
+
+def test_letter_error_forgives_word_boundaries_and_near_misses():
+    assert letter_error(["into", "it"], ["in", "to", "it"]) == 0
+    assert letter_error(["cold"], ["gold"]) == 0.25
+    assert letter_error([], ["gold"]) is None
+
+
+# -- words --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("I can't see 21 cats.", "i cannot see twenty one cats"),
+        ("It's $5, isn't it?", "it is five dollars is not it"),
+        ("DON'T go!", "do not go"),
+        ("We're gonna leave at 7:30", "we are going to leave at seven thirty"),
+        ("Dr. Smith’s dog", "doctor smiths dog"),
+        ("The USA won", "the u.s.a. won"),
+        ("seven o'clock", "seven oclock"),
+    ],
+)
+def test_two_ways_to_write_the_same_words(one, other):
+    assert spoken_words(one).words == spoken_words(other).words
+
+
+def test_tags_are_no_words_to_say():
+    spoken = spoken_words("Well [laughs] hello ♪ la la ♪ [clears throat]")
+    assert spoken.words == ("well", "hello", "la", "la")
+    assert spoken.tags == ("laughs", "clears", "throat")
+
+
+def test_a_tag_read_aloud_is_told_and_costs():
+    text = "Well [laughs] hello there"
+    quiet, aloud = compare(text, "well hello there"), compare(text, "well laughs hello there")
+    assert (quiet.error, quiet.tags_read) == (0, ())
+    assert aloud.tags_read == ("laughs",)
+    assert aloud.alignment.invented == ("laughs",)
+    assert aloud.error > 0
+
+
+def test_a_word_of_a_tag_that_is_also_expected_is_not_read_aloud():
+    assert compare("[laughs] she laughs", "she laughs").tags_read == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("The cat is on the mat", "en"), ("Hello world", "en"), ("Zap!", "en"), ("42", "en"),
+        ("[laughs] ♪", None), ("", None),
+        ("안녕하세요, 반갑습니다", "ko"), ("你好，世界", "zh"), ("こんにちは、世界", "ja"), ("Привет, мир", "ru"),
+        ("Der Hund ist nicht zu Hause", "de"), ("Bonjour, je suis dans la rue avec vous", "fr"),
+        ("Hola, el perro está en la casa", "es"), ("नमस्ते दुनिया", "hi"),
+    ],
+)  # fmt: skip
+def test_language_is_guessed_from_script_and_common_words(text, language):
+    assert guess_language(text) == language
+
+
+@given(text=st.text(max_size=60), heard=st.text(max_size=60))
+@settings(deadline=None, max_examples=60)
+def test_any_two_texts_compare_to_a_rate_or_to_unknown(text, heard):
+    reading = compare(text, heard)
+    assert (reading.error is None) == (reading.unknown is not None)
+    assert reading.error is None or reading.error >= 0
+    same = compare(text, text)
+    assert same.error in (None, 0)
+
+
+# -- unknown is never a number ------------------------------------------------------------------------------
+
+SILENCE = np.zeros(RATE, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("reader", "text", "why"),
+    [
+        (TextReader(None), "Hello there", "no recogniser"),
+        (TextReader(Says("hello")), None, "no text"),
+        (TextReader(Says("hello")), "[sighs] ♪", "nothing in the text"),
+        (TextReader(Says("hello")), "안녕하세요", "'ko'"),
+        (TextReader(Says("hello", frozenset({"fr"}))), "Hello there", "does not understand"),
+        (TextReader(Says("hello"), language="de"), "Zap", "'de'"),
+    ],
+)
+def test_what_cannot_be_judged_is_unknown_and_passes(reader, text, why):
+    reading = reader(SILENCE, RATE, text)
+    assert reading.error is None
+    assert reading.word_error is None
+    assert why in reading.unknown
+    verdict = judge_reading(reading)
+    assert verdict.passed
+    assert verdict.reason.startswith("not judged")
+    assert reader.recogniser is None or reader.recogniser.asked == 0
+
+
+def test_a_reading_is_known_or_unknown_but_not_both():
+    with pytest.raises(BarkError, match="either"):
+        TextReading("unknown", error=0.0)
+    with pytest.raises(BarkError, match="either"):
+        TextReading(None)
+
+
+def test_the_gate_tells_what_was_heard_instead():
+    verdict = judge_reading(TextReader(Says("completely different"))(SILENCE, RATE, "The weather is cold today"))
+    assert not verdict.passed
+    assert "completely different" in verdict.reason
+    assert verdict.evidence["letter_error"] > verdict.evidence["letter_error_limit"]
+    assert "no words" in judge_reading(TextReader(Says(""))(SILENCE, RATE, "Hello there")).reason
+
+
+def test_a_reader_is_what_the_critic_takes():
+    from fusion.heard import Reader
+
+    reader: Reader = TextReader(Says("hello there"))
+    reading = reader(SILENCE, RATE, "Hello there")
+    assert (reading.error, reading.unknown) == (0, None)
+
+
+# -- real recognisers ---------------------------------------------------------------------------------------
+
+
+@needs_pocketsphinx
+def test_pocketsphinx_tells_the_right_text_from_another_and_is_repeatable():
+    reader = TextReader(PocketsphinxRecogniser())
+    speaker = Speaker("en-us", 150, 45)
+    audio = speak(TEXTS[4], speaker)
+    right = reader(audio, RATE, TEXTS[4])
+    assert right.word_error <= 0.34
+    assert judge_reading(right).passed
+    wrong = compare(TEXTS[0], right.heard)
+    assert not judge_reading(wrong).passed
+    reader(speak(TEXTS[6], speaker), RATE, TEXTS[6])
+    assert reader(audio, RATE, TEXTS[4]) == right, "a clip heard in between changes nothing"
+
+
+@needs_pocketsphinx
+def test_pocketsphinx_hears_no_text_in_noise_and_silence():
+    reader = TextReader(PocketsphinxRecogniser())
+    for audio in (SILENCE, np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32)):
+        assert not judge_reading(reader(audio, RATE, TEXTS[4])).passed
+
+
+@needs_pocketsphinx
+def test_a_clip_said_twice_has_invented_words():
+    once = speak(TEXTS[4], Speaker("en-us", 150, 45))
+    reading = TextReader(PocketsphinxRecogniser())(np.concatenate([once, once]), RATE, TEXTS[4])
+    assert len(reading.alignment.invented) >= 6
+    assert not judge_reading(reading).passed
+
+
+def test_a_missing_recogniser_is_named():
+    with pytest.raises(CheckpointError, match=r"no/such-recogniser cannot be loaded.*allow_download"):
+        HuggingFaceRecogniser("no/such-recogniser")
+
+
+def test_a_hugging_face_recogniser_is_loaded_from_its_directory(tmp_path):
+    import torch
+    from transformers import Wav2Vec2Config, Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
+
+    letters = ["<pad>", "<s>", "</s>", "<unk>", "|", *"abcdefghijklmnopqrstuvwxyz"]
+    vocabulary = tmp_path / "letters.json"
+    vocabulary.write_text(json.dumps({letter: index for index, letter in enumerate(letters)}))
+    torch.manual_seed(0)
+    config = Wav2Vec2Config(
+        vocab_size=len(letters), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        conv_dim=(8, 8), conv_stride=(10, 8), conv_kernel=(10, 8), num_conv_pos_embeddings=4,
+        num_conv_pos_embedding_groups=2, pad_token_id=0,
+    )  # fmt: skip
+    directory = tmp_path / "tiny"
+    Wav2Vec2ForCTC(config).save_pretrained(directory)
+    Wav2Vec2CTCTokenizer(str(vocabulary), pad_token="<pad>", word_delimiter_token="|").save_pretrained(directory)
+    Wav2Vec2FeatureExtractor(sampling_rate=16_000).save_pretrained(directory)
+
+    recogniser = HuggingFaceRecogniser(str(directory))
+    audio = labelled_clips.coloured(RATE, 0.5, np.random.default_rng(0)).astype(np.float32)
+    heard = recogniser.transcribe(audio, RATE)
+    assert heard == recogniser.transcribe(audio, RATE)
+    assert set(heard.text) <= set(" abcdefghijklmnopqrstuvwxyz<unk>")
+    assert "wav2vec2" in heard.recogniser
+    assert TextReader(recogniser)(audio, RATE, "hello there").error is not None
