@@ -5,7 +5,8 @@ Shapes: B passages, T cells of the grid, E experts, D_e width of expert e.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +43,11 @@ class AlignedStates:
 
 
 def read_passages(
-    expert: Expert, reading: Sequence[Sequence[Window]], most_rows: int, cache: EmbeddingCache | None
+    expert: Expert,
+    reading: Sequence[Sequence[Window]],
+    most_rows: int,
+    cache: EmbeddingCache | None,
+    tell: Callable[[], None],
 ) -> list[Tensor]:
     """What one expert says of passages.
 
@@ -50,27 +55,40 @@ def read_passages(
         expert: Reads every different window once.
         reading: For each passage, its windows.
         most_rows: See `Expert.read`.
-        cache: Asked first, and told; None keeps nothing, and lets gradients through.
+        cache: Asked first, and given what is new; None keeps nothing, and lets gradients through.
+        tell: Called for every passage that is done, its states read or found.
 
     Returns:
         For each passage the states of all its windows, one after the other, (T, D_e).
     """
-    keys = [expert.cache_key(window) for passage in reading for window in passage]
-    different = dict(zip(keys, (window for passage in reading for window in passage), strict=True))
+    keys = [[expert.cache_key(window) for window in passage] for passage in reading]
+    different: dict[str, Window] = {}
+    passages_with: dict[str, list[int]] = defaultdict(list)
+    for row, passage in enumerate(reading):
+        for key, window in zip(keys[row], passage, strict=True):
+            different[key] = window
+            passages_with[key].append(row)
+    missing = [len(passage) for passage in keys]
     known: dict[str, Tensor] = {}
-    if cache is not None:
-        for key in different:
-            kept = cache.get(key)
-            if kept is not None and kept.shape == (len(different[key].spans), expert.width):
-                known[key] = kept.to(expert.device)
+
+    def learn(key: str, states: Tensor) -> None:
+        known[key] = states
+        for row in passages_with[key]:
+            missing[row] -= 1
+            if not missing[row]:
+                tell()
+
+    for key, window in different.items():
+        kept = None if cache is None else cache.get(key)
+        if kept is not None and kept.shape == (len(window.spans), expert.width):
+            learn(key, kept.to(expert.device))
     asked = [key for key in different if key not in known]
     for index, states in expert.read([different[key] for key in asked], most_rows):
-        known[asked[index]] = states
+        learn(asked[index], states)
         if cache is not None:
             cache.put(asked[index], states)
-    following = iter(keys)
     nothing = torch.zeros((0, expert.width), device=expert.device, dtype=expert.dtype)
-    return [torch.cat([nothing, *(known[next(following)] for _ in passage)]) for passage in reading]
+    return [torch.cat([nothing, *(known[key] for key in passage)]) for passage in keys]
 
 
 def align_states(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -124,8 +125,9 @@ class _Listener(Expert):
             windows.append(Window(window.arrays, window.spans + begin / self.sample_rate))
         return tuple(windows)
 
+    @abstractmethod
     def _window(self, samples: Float32Array) -> Window:
-        raise NotImplementedError
+        """What the encoder takes in of at most `max_samples` samples, its spans counted from their begin."""
 
 
 class FrameExpert(_Listener):

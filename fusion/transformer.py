@@ -19,7 +19,7 @@ import json
 import os
 import typing
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,7 @@ class FusionTransformer(nn.Module):
 
     def __init__(
         self,
-        experts: Sequence[str | Path | Expert],
+        experts: str | Path | Expert | Sequence[str | Path | Expert],
         config: FusionConfig | None = None,
         *,
         seed: int | torch.Generator = 0,
@@ -139,6 +139,7 @@ class FusionTransformer(nn.Module):
         offline: bool | None = None,
     ) -> None:
         super().__init__()
+        experts = [experts] if isinstance(experts, str | Path | Expert) else experts
         self.expert_names = tuple(e.name if isinstance(e, Expert) else str(e) for e in experts)
         _check_names(self.expert_names)
         loaded = [e if isinstance(e, Expert) else load_expert(e, offline=offline) for e in experts]
@@ -211,17 +212,32 @@ class FusionTransformer(nn.Module):
         readings: Sequence[Sequence[Reading]],
         cells: Sequence[Float64Array | None],
         extents: Sequence[tuple[float, float]],
+        progress: Callable[[int, int], None] | None = None,
     ) -> AlignedStates:
         """Lets the experts read, and brings their states onto the grid: ``model.align(**inputs)``.
 
         With frozen experts the result has no gradient, depends on nothing that learns, and can be kept for training.
+
+        Args:
+            readings: See `FusionInputs`, like the next two.
+            cells: See `FusionInputs`.
+            extents: See `FusionInputs`.
+            progress: Told how many passages of how many are read, counted for each expert.
         """
         assert self.config.grid is not None, "resolved on construction"
         most = self.batch_rows or (1 if self.device.type == "cpu" else _ROWS_ON_ACCELERATOR)
         cache = self.cache if self.frozen else None
+        done, total = 0, sum(1 for reading in readings for passage in reading if passage)
+
+        def tell() -> None:
+            nonlocal done
+            done += 1
+            if progress is not None:
+                progress(done, total)
+
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             states = [
-                read_passages(expert, reading, most, cache)
+                read_passages(expert, reading, most, cache, tell)
                 for expert, reading in zip(self._experts, readings, strict=True)
             ]
             return align_states(self._experts, readings, states, self.config.grid, cells, extents)

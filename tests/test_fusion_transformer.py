@@ -389,6 +389,15 @@ def test_a_cache_hit_is_the_same_to_the_last_bit_and_asks_no_expert(experts, tmp
         assert torch.equal(output.last_hidden_state, expected.last_hidden_state)
 
 
+def test_progress_counts_every_passage_of_every_expert_once(experts, tmp_path):
+    model = FusionTransformer([experts["bert"], experts["clap"]], cache=EmbeddingCache(tmp_path))
+    for _ in range(2):  # read, then found
+        told = []
+        inputs = model.encode(["안", None, "안"], [clip(0.1), clip(2.5), clip(0.1)], RATE)
+        model.align(**inputs, progress=lambda *counts, told=told: told.append(counts))
+        assert told == [(done, 5) for done in range(1, 6)]
+
+
 def test_the_same_passage_is_read_once_in_a_batch(experts):
     model = FusionTransformer([experts["bert"]])
     asked = []
