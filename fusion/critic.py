@@ -18,6 +18,7 @@ from fusion.audio_gates import judge_audio
 from fusion.features import AcousticFeatures
 from fusion.gates import GateVerdict
 from fusion.heard import Heard, Reader
+from fusion.intelligibility import judge_reading
 from fusion.objectives import Objective, Unknown
 from fusion.score import Score, Term
 from fusion.token_gates import judge_tokens
@@ -45,7 +46,12 @@ def sound_gate(heard: Heard) -> Iterable[GateVerdict]:
     return judge_audio(heard.frames, heard.features, text=heard.text)
 
 
-GATES: Mapping[str, Gate] = MappingProxyType({"tokens": tokens_gate, "sound": sound_gate})
+def words_gate(heard: Heard) -> Iterable[GateVerdict]:
+    """Says something else than its text, or no words at all; passes what nobody can read."""
+    return [judge_reading(heard.reading)]
+
+
+GATES: Mapping[str, Gate] = MappingProxyType({"tokens": tokens_gate, "sound": sound_gate, "words": words_gate})
 """The gates a critic asks unless told otherwise, in order, by what they look at."""
 
 

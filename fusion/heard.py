@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,26 +16,11 @@ from numpy.typing import NDArray
 from bark_infinity.error_handling import BarkError
 from bark_infinity.requests import Rendering
 from fusion.features import AcousticFeatures, summarise
+from fusion.intelligibility import TextReading
 from fusion.spectra import Frames, analyse
 
-
-class Reading(Protocol):
-    """How well a clip says its text.
-
-    Attributes:
-        error: Wrong, missing and invented words or letters per word or letter of the text; 0 is perfect, more than 1
-            is possible; None when nobody could tell.
-        unknown: Why nobody could tell; None when somebody could.
-    """
-
-    @property
-    def error(self) -> float | None: ...  # noqa: D102
-    @property
-    def unknown(self) -> str | None: ...  # noqa: D102
-
-
-Reader = Callable[[NDArray[np.float32], int, str], Reading]
-"""Compares a clip, (S,) samples at a rate in Hz, with the text it should say."""
+Reader = Callable[[NDArray[np.float32], int, str], TextReading]
+"""Compares a clip, (S,) samples at a rate in Hz, with the text it should say; such as `intelligibility.TextReader`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +61,7 @@ class Heard:
         return summarise(self.frames, text=self.text)
 
     @cached_property
-    def reading(self) -> Reading | None:
+    def reading(self) -> TextReading | None:
         """What the reader made of it; None without a reader or a text."""
         if self.reader is None or self.text is None:
             return None

@@ -16,6 +16,7 @@ from bark_infinity.requests import Rendering
 from bark_infinity.tokens import BarkTokens
 from fusion.critic import GATES, Critic, explain
 from fusion.gates import GateVerdict
+from fusion.intelligibility import TextReading
 from fusion.objective_spec import parse
 from fusion.objectives import Intelligibility, Preference, Similarity
 from fusion.replicates import ReplicatePlan, aggregate
@@ -43,11 +44,7 @@ class Reader:
 
     def __call__(self, audio, sample_rate, text):
         self.asked += 1
-        return self
-
-    @property
-    def unknown(self) -> str | None:
-        return None if self.error is not None else "it reads English only"
+        return TextReading(None if self.error is not None else "it reads English only", self.error)
 
 
 def recipe() -> list:
@@ -227,6 +224,16 @@ def test_sound_that_is_no_voice_is_rejected_by_the_sound_gate(audio):
     score = Critic(recipe()).score(rendering(audio), text=TEXT)
     assert score.status == "rejected"
     assert score.reason.split(":")[0] in {"silent", "tone"}
+
+
+@pytest.mark.skipif(not HAS_ESPEAK, reason="espeak-ng is not installed")
+@pytest.mark.parametrize(("error", "status"), [(0.2, "ok"), (0.95, "rejected"), (None, "ok")])
+def test_speech_of_other_words_is_rejected_last_and_what_nobody_can_read_passes(error, status):
+    score = Critic([Intelligibility()], reader=Reader(error)).score(rendering(speak(TEXT)), text=TEXT)
+    assert score.status == status
+    assert ("intelligibility" in score.terms) == (error == 0.2)
+    if status == "rejected":
+        assert score.reason.startswith("intelligibility: it does not say its text")
 
 
 @pytest.mark.skipif(not HAS_ESPEAK, reason="espeak-ng is not installed")

@@ -17,6 +17,7 @@ from bark_infinity.tokens import BarkTokens
 from experiments.benchmarks.features import RATE, speech_like
 from fusion.features import AcousticFeatures, measure
 from fusion.heard import Heard
+from fusion.intelligibility import TextReading
 from fusion.novelty import TIMBRE_AND_MELODY, FrozenSpace, Novelty
 from fusion.objective_spec import parse
 from fusion.objectives import (
@@ -39,10 +40,8 @@ distances = st.floats(0, 1e300)
 halves = st.floats(1e-6, 1e6)
 
 
-@dataclasses.dataclass(frozen=True)
-class Read:
-    error: float | None
-    unknown: str | None = None
+def read(error: float | None, unknown: str | None = None) -> TextReading:
+    return TextReading(unknown, error)
 
 
 def heard(features: AcousticFeatures = GOOD, text: str | None = "a few words to say", reader=None) -> Heard:
@@ -118,7 +117,7 @@ def test_speaking_rate_without_a_text_is_unknown_and_no_number():
 @given(st.floats(0, 1e6), st.floats(0, 1e6))
 def test_a_higher_error_never_reads_better(one, other):
     low, high = (
-        Intelligibility().judge(heard(reader=lambda *_, error=error: Read(error))).value
+        Intelligibility().judge(heard(reader=lambda *_, error=error: read(error))).value
         for error in sorted([one, other])
     )
     assert 1 >= low >= high >= 0
@@ -128,8 +127,8 @@ def test_a_higher_error_never_reads_better(one, other):
     ("text", "reader", "why"),
     [
         ("words", None, "no recogniser"),
-        (None, lambda *_: Read(0.1), "no text"),
-        ("안녕", lambda *_: Read(None, "it reads English only"), "English only"),
+        (None, lambda *_: read(0.1), "no text"),
+        ("안녕", lambda *_: read(None, "it reads English only"), "English only"),
     ],
 )
 def test_intelligibility_that_nobody_can_tell_is_unknown_never_zero(text, reader, why):
@@ -210,7 +209,7 @@ def test_a_broken_measure_is_an_error_and_never_a_term(number):
         Intelligibility(),
     ):
         with pytest.raises(BarkError, match="finite"):
-            objective.judge(heard(reader=lambda *_: Read(number)))
+            objective.judge(heard(reader=lambda *_: read(number)))
 
 
 def voices(n: int) -> list[AcousticFeatures]:
