@@ -1,7 +1,22 @@
 """Evolution of voices and prompts: genomes, candidates, and the swarm that breeds them.
 
-Light module: numpy and deap, no torch, no files. Rendering and judging happen elsewhere; the swarm only asks for
-candidates to be evaluated and is told what came of them.
+A `Swarm` is a population of individuals with heritable genomes. It asks for candidates to be rendered and judged
+elsewhere, and is told what came of them::
+
+    swarm = Swarm([Genome("Good morning.")], {"prompt": operators}, MuPlusLambda(8))
+    for candidate in swarm.ask(4):
+        swarm.tell(candidate, Evaluation("ok", (0.7,)))
+
+**The rule of steps** makes a run the same for every batch size, number of workers and order of tells. Births are
+numbered from 1 and belong to steps of ``step_size``. A step is planned as a whole at one fixed point: when all births
+of the step ``lag + 1`` before it are told. Results are applied step by step, in birth order, and only then. Asking
+hands out what is planned and decides nothing. All randomness of a birth comes from the run's seed and its number, so
+no generator's state can be lost: telling a fresh swarm the same results rebuilds it (`Swarm.replay`).
+
+**Failures are never numbers.** DEAP lets NaN win and pyribs gives up a batch for one; here only finite, ok results
+become an `Individual`, and selectors see nothing else.
+
+Light module: numpy and deap, no torch, no files.
 """
 
 from __future__ import annotations
@@ -9,18 +24,36 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+import logging
+import math
+import re
+from array import array
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cached_property
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, Literal
 
+import numpy as np
+
 from bark_infinity.error_handling import BarkError
-from bark_infinity.requests import RenderSettings
-from bark_infinity.variation import Parameters
+from bark_infinity.requests import RenderRequest, RenderSettings
+from bark_infinity.variation import Operator, Parameters
 from bark_infinity.voices.history import VoiceHistory
 
+logger = logging.getLogger(__name__)
+
 _HASH_TAG = "genome-v1:"  # a later canonical form must have another tag
+_LARGEST = 1e100  # differences and weighted sums of larger objectives overflow
 
 Role = Literal["first", "second", "donor"]  # first: most of the child comes from it (the primary line)
+Gene = Literal["voice", "prompt", "settings"]  # the part of a genome that an operator varies
+Status = Literal["ok", "rejected", "failed"]
+Rng = np.random.Generator
+
+# -- what is heritable, and what is born ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -52,7 +85,7 @@ class Genome:
             "content_lock": self.content_lock,
         }
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Content hash over the canonical form."""
         text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -80,6 +113,9 @@ class Candidate:
         parameters: All choices the operator drew.
         generation: 0 for founders, one more than the oldest parent's otherwise.
         seed: Seed of its rendering.
+        island: The sub-population it belongs to.
+        rate: Mean number of times that an edit is applied to its children; heritable, not heard.
+        render_first: What to render to get the genome's voice, which is None until then; see `with_voice`.
     """
 
     birth: int
@@ -90,3 +126,772 @@ class Candidate:
     parameters: Parameters | Mapping[str, Any] = field(default_factory=dict)
     generation: int = 0
     seed: int = 0
+    island: int = 0
+    rate: float = 1.0
+    render_first: RenderRequest | None = None
+
+    def with_voice(self, voice: VoiceHistory) -> Candidate:
+        """This candidate once its voice is rendered: nothing is left to render before it can be heard."""
+        return dataclasses.replace(self, genome=dataclasses.replace(self.genome, voice=voice), render_first=None)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A genome before it is born.
+
+    Attributes:
+        genome: Its voice is None while it has to be rendered.
+        render_first: What to render to get that voice; its seed is filled in at birth.
+        parameters: All choices that were drawn.
+    """
+
+    genome: Genome
+    render_first: RenderRequest | None = None
+    parameters: Parameters = field(default_factory=dict)
+
+
+Immigrate = Callable[[Rng], Draft]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came of a candidate.
+
+    Attributes:
+        status: ``ok`` when there are numbers; ``rejected`` by a gate, or ``failed``, when there are none.
+        objectives: Of an ok candidate, more is better; a NaN or infinity among them makes it a failure.
+        measures: What was measured, by name, for maps and novelty; values that are not finite are left out.
+    """
+
+    status: Status
+    objectives: tuple[float, ...] = ()
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.status not in ("ok", "rejected", "failed"):
+            raise BarkError(f"an evaluation's status is {self.status!r}, expected ok, rejected or failed")
+        objectives = tuple(float(value) for value in self.objectives)
+        if self.status == "ok" and not all(abs(value) <= _LARGEST for value in objectives):  # not for NaN either
+            object.__setattr__(self, "status", "failed")
+        object.__setattr__(self, "objectives", objectives if self.status == "ok" else ())
+        measures = {name: float(value) for name, value in self.measures.items() if math.isfinite(value)}
+        object.__setattr__(self, "measures", MappingProxyType(measures))
+
+
+@dataclass(frozen=True)
+class Individual:
+    """A candidate that was judged ok, with its weighted mean objective; all that selectors ever see."""
+
+    candidate: Candidate
+    evaluation: Evaluation
+    fitness: float
+
+    def __post_init__(self) -> None:
+        if self.evaluation.status != "ok" or not math.isfinite(self.fitness):
+            raise BarkError(f"birth {self.birth} is {self.evaluation.status}, fitness {self.fitness}; keep it out of "
+                            "selection, which is for ok and finite results only")  # fmt: skip
+
+    @property
+    def birth(self) -> int:
+        """Its number in the run."""
+        return self.candidate.birth
+
+
+class AddStatus(IntEnum):
+    """What became of a told candidate; true when it was taken in."""
+
+    WAITING = -1  # kept until all births of its step are told
+    NOT_ADDED = 0
+    IMPROVE_EXISTING = 1  # it took another's place
+    NEW = 2  # there was room: an empty cell, or a population that was not full
+
+    def __bool__(self) -> bool:
+        return self > 0
+
+
+# -- how survivors and parents are chosen -----------------------------------------------------------------------
+
+
+class Algorithm:
+    """Who lives, and who has children. Its state changes in `commit` only, so that a run can be replayed."""
+
+    n_islands = 1
+    tournament = 2  # parents are the best of so many random members; 1 chooses at random
+
+    def __init__(self) -> None:
+        self._ranked: list[Individual] = []  # best first, where there is a best
+
+    def commit(self, step: Sequence[Individual]) -> list[AddStatus]:
+        """Takes in a step's ok individuals, in birth order, and says what became of each."""
+        raise NotImplementedError
+
+    def parents(self, count: int, rng: Rng, island: int) -> list[Individual]:
+        """Chooses different members; fewer than ``count`` when fewer live."""
+        chosen: dict[int, Individual] = {}
+        while len(chosen) < min(count, len(self._ranked)):
+            position = int(rng.integers(len(self._ranked), size=self.tournament).min())
+            chosen[position] = self._ranked[position]
+        return list(chosen.values())
+
+    def members(self) -> Sequence[Individual]:
+        """Everyone alive."""
+        return self._ranked
+
+    def _kept(self, step: Sequence[Individual], added: AddStatus) -> list[AddStatus]:
+        alive = {one.birth for one in self._ranked}
+        return [added if one.birth in alive else AddStatus.NOT_ADDED for one in step]
+
+
+def _fittest(members: Iterable[Individual]) -> list[Individual]:
+    return sorted(members, key=lambda one: (one.fitness, one.birth), reverse=True)
+
+
+def _once(members: Iterable[Individual]) -> list[Individual]:
+    return list({one.birth: one for one in members}.values())  # a migrant may come home
+
+
+class MuPlusLambda(Algorithm):
+    """Keeps the ``mu`` fittest of parents and children; lambda is the swarm's ``step_size``.
+
+    Among equals the younger stay, so that a population drifts across a plateau. ``MuPlusLambda(1)`` is the (1+lambda)
+    strategy, with a step size of 1 the (1+1).
+    """
+
+    def __init__(self, mu: int, tournament: int = 2) -> None:
+        super().__init__()
+        self.mu = _at_least("mu", mu, 1)
+        self.tournament = _at_least("tournament", tournament, 1)
+
+    def commit(self, step: Sequence[Individual]) -> list[AddStatus]:
+        """See `Algorithm`."""
+        added = AddStatus.NEW if len(self._ranked) < self.mu else AddStatus.IMPROVE_EXISTING
+        self._ranked = self._survivors(_once((*self._ranked, *step)))
+        return self._kept(step, added)
+
+    def _survivors(self, pool: list[Individual]) -> list[Individual]:
+        return _fittest(pool)[: self.mu]
+
+
+class NSGA2(MuPlusLambda):
+    """Keeps ``mu`` members by Pareto front and crowding (Deb et al. 2002); parents win tournaments of that order."""
+
+    def _survivors(self, pool: list[Individual]) -> list[Individual]:
+        kept = [one for _, _, one in pareto_ranking(pool)][: self.mu]
+        return [one for _, _, one in pareto_ranking(kept)]  # by the distances among those who are left
+
+    def front(self) -> list[Individual]:
+        """Members that no other member dominates."""
+        return [one for rank, _, one in pareto_ranking(self._ranked) if rank == 0]
+
+
+def pareto_ranking(individuals: Sequence[Individual]) -> list[tuple[int, float, Individual]]:
+    """(front, crowding distance, individual), best first, by DEAP's sorting; front 0 is dominated by nobody.
+
+    What it is given are individuals, so no NaN can reach DEAP, which would put it into front 0.
+    """
+    from deap import base
+    from deap.tools import emo  # here, so that a plain import stays quick
+
+    weights = (1.0,) * (len(individuals[0].evaluation.objectives) if individuals else 1)
+    maximised = type("Maximised", (base.Fitness,), {"weights": weights})
+    entries = [SimpleNamespace(one=one, fitness=maximised(one.evaluation.objectives)) for one in individuals]
+    ranking: list[tuple[int, float, Individual]] = []
+    for rank, front in enumerate(emo.sortNondominated(entries, len(entries))):
+        emo.assignCrowdingDist(front)
+        front.sort(key=lambda entry: (entry.fitness.crowding_dist, entry.one.birth), reverse=True)
+        ranking += [(rank, entry.fitness.crowding_dist, entry.one) for entry in front]
+    return ranking
+
+
+@dataclass(frozen=True)
+class GridAxis:
+    """A map's axis over a measure: ``cells`` equal parts of [low, high]; what lies outside is in the outermost ones."""
+
+    measure: str
+    low: float
+    high: float
+    cells: int
+
+    def __post_init__(self) -> None:
+        if not (-math.inf < self.low < self.high < math.inf and self.cells >= 1):
+            raise BarkError(f"{self} is no axis; expected rising numbers low and high, and at least 1 cell")
+
+    def cell(self, individual: Individual) -> int | None:
+        """Index of its cell, from 0; None when the measure is missing."""
+        value = individual.evaluation.measures.get(self.measure)
+        if value is None:
+            return None
+        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
+        return min(int(share * self.cells), self.cells - 1)
+
+
+@dataclass(frozen=True)
+class CategoryAxis:
+    """A map's axis over a property of the genome, such as its language or tag; None keeps it off the map."""
+
+    name: str
+    of: Callable[[Genome], Hashable | None]
+
+    def cell(self, individual: Individual) -> Hashable | None:
+        """The category itself."""
+        return self.of(individual.candidate.genome)
+
+
+class MapElites(Algorithm):
+    """Keeps the fittest of every cell of a map; parents are elites drawn at random (Mouret and Clune 2015)."""
+
+    tournament = 1
+
+    def __init__(self, axes: Sequence[GridAxis | CategoryAxis]) -> None:
+        super().__init__()
+        _at_least("number of axes", len(axes), 1)
+        self.axes = tuple(axes)
+        self._places: dict[tuple[Hashable, ...], int] = {}
+
+    @property
+    def elites(self) -> dict[tuple[Hashable, ...], Individual]:
+        """By cell, in order of discovery."""
+        return {cell: self._ranked[place] for cell, place in self._places.items()}
+
+    def cell(self, individual: Individual) -> tuple[Hashable, ...] | None:
+        """Where it belongs; None when a measure or category is missing."""
+        cell = tuple(axis.cell(individual) for axis in self.axes)
+        return None if None in cell else cell
+
+    def commit(self, step: Sequence[Individual]) -> list[AddStatus]:
+        """See `Algorithm`; among equals the first stays."""
+        return [self._add(individual) for individual in step]
+
+    def _add(self, individual: Individual) -> AddStatus:
+        cell = self.cell(individual)
+        if cell is None:
+            return AddStatus.NOT_ADDED
+        place = self._places.setdefault(cell, len(self._ranked))
+        if place == len(self._ranked):
+            self._ranked.append(individual)
+            return AddStatus.NEW
+        if individual.fitness <= self._ranked[place].fitness:
+            return AddStatus.NOT_ADDED
+        self._ranked[place] = individual
+        return AddStatus.IMPROVE_EXISTING
+
+
+class Novelty(Algorithm):
+    """Novelty search (Lehman and Stanley 2011): parents are those whose measures lie far from their neighbours'.
+
+    The archive is bounded, so that a birth costs the same for ever: over ``capacity``, the less fit of the two closest
+    members goes. ``scales`` names the measures that count, each with a difference that matters equally; novelty is the
+    mean distance to the ``k`` nearest others.
+    """
+
+    def __init__(self, scales: Mapping[str, float], k: int = 15, capacity: int = 128) -> None:
+        super().__init__()
+        if not scales or not all(0 < scale < math.inf for scale in scales.values()):
+            raise BarkError(f"scales of novelty are {dict(scales)}, expected a number above 0 for every measure")
+        self.scales, self.k, self.capacity = dict(scales), _at_least("k", k, 1), _at_least("capacity", capacity, 2)
+
+    def commit(self, step: Sequence[Individual]) -> list[AddStatus]:
+        """See `Algorithm`; nobody is taken in without all measures."""
+        added = AddStatus.NEW if len(self._ranked) < self.capacity else AddStatus.IMPROVE_EXISTING
+        pool = _once((*self._ranked, *(one for one in step if set(self.scales) <= set(one.evaluation.measures))))
+        points = np.array([[one.evaluation.measures[name] / self.scales[name] for name in self.scales] for one in pool])
+        points = points.reshape(len(pool), len(self.scales))
+        distances = np.linalg.norm(points[:, None] - points[None], axis=2)
+        np.fill_diagonal(distances, np.inf)
+        alive = set(range(len(pool)))
+        while len(alive) > self.capacity:
+            closest = divmod(int(np.argmin(distances)), len(pool))
+            leaving = min(closest, key=lambda at: (pool[at].fitness, pool[at].birth))
+            distances[leaving] = distances[:, leaving] = np.inf
+            alive.remove(leaving)
+        nearest = np.sort(distances, axis=1)[:, : max(min(self.k, len(alive) - 1), 1)].mean(axis=1)
+        self._ranked = [pool[at] for at in sorted(alive, key=lambda at: (nearest[at], pool[at].birth), reverse=True)]
+        return self._kept(step, added)
+
+
+class Islands(Algorithm):
+    """Populations that breed apart; every few steps the fittest of each settle on the next of the ring as well."""
+
+    def __init__(self, populations: Sequence[Algorithm], migrate_every: int = 5, migrants: int = 1) -> None:
+        super().__init__()
+        self.populations = tuple(populations)
+        self.n_islands = _at_least("number of islands", len(self.populations), 1)
+        self.migrate_every = _at_least("migrate_every", migrate_every, 1)
+        self.migrants = _at_least("migrants", migrants, 0)
+        self._steps = 0
+
+    def commit(self, step: Sequence[Individual]) -> list[AddStatus]:
+        """See `Algorithm`."""
+        became: dict[int, AddStatus] = {}
+        for island, population in enumerate(self.populations):
+            own = [one for one in step if one.candidate.island == island]
+            became |= dict(zip((one.birth for one in own), population.commit(own), strict=True))
+        self._steps += 1
+        if self.n_islands > 1 and self._steps % self.migrate_every == 0:
+            leaving = [_fittest(population.members())[: self.migrants] for population in self.populations]
+            for island, population in enumerate(self.populations):
+                population.commit(leaving[island - 1])
+        return [became[one.birth] for one in step]
+
+    def parents(self, count: int, rng: Rng, island: int) -> list[Individual]:
+        """From the island; while nobody lives there, from the next inhabited one."""
+        away = (
+            self.populations[(island + i) % self.n_islands].parents(count, rng, island) for i in range(self.n_islands)
+        )
+        return next(filter(None, away), [])
+
+    def members(self) -> Sequence[Individual]:
+        """Everyone once, island by island."""
+        return _once(one for population in self.populations for one in population.members())
+
+
+def _at_least(name: str, value: int, least: int) -> int:
+    if value < least:
+        raise BarkError(f"{name} is {value}, expected at least {least}")
+    return value
+
+
+# -- how children are made --------------------------------------------------------------------------------------
+
+
+def vary(gene: Gene, operator: Operator[Any], parents: Sequence[Genome], rng: Rng, times: int = 1) -> Draft:
+    """Applies an operator to one gene; everything else comes from the first parent.
+
+    Args:
+        times: How often an edit of one parent is applied; the choices of its n-th time (n > 1) are called ``n/name``.
+
+    Raises:
+        BarkError: When these parents cannot be varied this way, or the child is no valid genome.
+    """
+    draft = _applied(gene, operator, parents, operator.draw([getattr(one, gene) for one in parents], rng))
+    for time in range(2, times + 1 if operator.cost == "edit" and operator.arity == 1 else 2):
+        try:
+            drawn = operator.draw([getattr(draft.genome, gene)], rng)
+            again = _applied(gene, operator, [draft.genome], drawn)
+        except BarkError:
+            break  # there is no more to change
+        named = {f"{time}/{name}": value for name, value in drawn.items()}
+        draft = dataclasses.replace(again, parameters={**draft.parameters, "edits": time, **named})
+    return draft
+
+
+def remake(gene: Gene, operator: Operator[Any], parents: Sequence[Genome], parameters: Parameters) -> Draft:
+    """Makes a child again from its parents and its recorded choices, as `vary` made it."""
+    draft = Draft(parents[0])
+    first = {name: value for name, value in parameters.items() if name != "edits" and "/" not in name}
+    for time in range(1, int(str(parameters.get("edits", 1))) + 1):
+        mark = f"{time}/"
+        own = {name.removeprefix(mark): value for name, value in parameters.items() if name.startswith(mark)}
+        draft = _applied(gene, operator, [draft.genome, *parents[1:]], own if time > 1 else first)
+    return dataclasses.replace(draft, parameters=parameters)
+
+
+def _applied(gene: Gene, operator: Operator[Any], parents: Sequence[Genome], drawn: Parameters) -> Draft:
+    child = operator.apply([getattr(one, gene) for one in parents[: operator.arity]], drawn)
+    inherited: dict[str, Any] = {gene: child.material}
+    return Draft(dataclasses.replace(parents[0], **inherited), child.render, drawn)
+
+
+def immigrants(founders: Sequence[Genome], makers: Sequence[tuple[Gene, Operator[Any]]]) -> Immigrate:
+    """Founders drawn at random, with a gene that an operator without parents makes; unchanged where there is none."""
+
+    def immigrate(rng: Rng) -> Draft:
+        founder = founders[int(rng.integers(len(founders)))]
+        if not makers:
+            return Draft(founder)
+        gene, operator = makers[int(rng.integers(len(makers)))]
+        return _applied(gene, operator, [founder], operator.draw([], rng))
+
+    return immigrate
+
+
+# -- the swarm --------------------------------------------------------------------------------------------------
+
+_OWN = ("founder", "immigrant", "control")  # what candidates without parents are made by
+_SEED, _VARIATION = 0, 1  # what a birth's random numbers are for
+_MOST_EDITS = 4.0
+_RANGES = (
+    *(("seed", 0, 2**63), ("step_size", 1, 1e6), ("lag", 0, 100), ("initial", 0, 1e6), ("attempts", 1, 1000)),
+    *((name, 0, 1) for name in ("control_share", "immigrant_share", "floor", "discount", "rate_drift")),
+    ("rate", 1, _MOST_EDITS),
+)
+
+
+@dataclass(frozen=True)
+class SwarmSettings:
+    """What decides a run besides founders, operators and algorithm."""
+
+    seed: int = 0
+    step_size: int = 8  # births planned at once; with lag 0 the most that can be evaluated at the same time
+    lag: int = 0  # steps under way besides the oldest: 1 keeps workers busy while a step's last results come in
+    weights: tuple[float, ...] = (1.0,)  # of the objectives, for the one number `fitness`
+    initial: int = 0  # births before variation begins: founders, then immigrants up to this number
+    control_share: float = 0.2  # of all births: the control arm, immigrants that never breed
+    immigrant_share: float = 0.05  # of the other births: immigrants that may breed
+    floor: float = 0.03  # least probability of every operator, at most half of an equal share
+    discount: float = 0.98  # what an operator's credit is worth after one more child of it
+    rate: float = 1.25  # mean number of times that an edit is applied to a founder's children
+    rate_drift: float = 0.3  # standard deviation of ln(child's rate / parent's rate); 0 keeps the rate
+    attempts: int = 8  # to make a child that was not born before
+
+    def __post_init__(self) -> None:
+        for name, least, most in _RANGES:
+            if not least <= getattr(self, name) <= most:
+                raise BarkError(f"{name} is {getattr(self, name)}, expected a number from {least:g} to {most:g}")
+        if not self.weights or not min(self.weights) >= 0 or not 0 < sum(self.weights) < math.inf:
+            raise BarkError(f"weights are {self.weights}, expected numbers of at least 0 that are not all 0")
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When a run is over: as soon as one of these limits is reached, by its complete steps; None is no limit."""
+
+    evaluations: int | None = None  # results, failures and the control arm included
+    hours: float | None = None  # on the clock of whoever runs it
+    target: float | None = None  # fitness of the best evolved individual
+    stagnation: int | None = None  # evolved ok individuals in a row that were no better than the best; not failures
+
+    def reason(self, swarm: Swarm, hours: float = 0.0) -> str | None:
+        """Why the run is over; None while it is not."""
+        best = -math.inf if swarm.best is None else swarm.best.fitness
+        reached = (
+            (swarm.committed, self.evaluations, "evaluations are done"),
+            (hours, self.hours, "hours are over"),
+            (best, self.target, "is the fitness that was wanted"),
+            (swarm.stagnation, self.stagnation, "individuals in a row were no better than the best"),
+        )
+        return next((f"{limit:g} {what}" for now, limit, what in reached if limit is not None and now >= limit), None)
+
+
+@dataclass(frozen=True)
+class _Birth:
+    candidate: Candidate
+    reference: float | None = None  # its first parent's fitness
+
+
+class Swarm:
+    """A population that evolves by the rule of steps above.
+
+    Args:
+        founders: Born first, in this order; equal ones once.
+        operators: By the gene they vary, then by name. Voice operators wait for parents that have a voice; those of
+            no parents make immigrants.
+        algorithm: A fresh one.
+        settings: None takes the defaults.
+        immigrate: Makes immigrants and the control arm; None takes `immigrants` of these founders and operators.
+        keeps_words: Names of the prompt operators that genomes with a content lock allow.
+
+    Raises:
+        BarkError: When founders are missing or two operators share a name.
+    """
+
+    def __init__(
+        self,
+        founders: Sequence[Genome],
+        operators: Mapping[Gene, Mapping[str, Operator[Any]]],
+        algorithm: Algorithm,
+        settings: SwarmSettings | None = None,
+        *,
+        immigrate: Immigrate | None = None,
+        keeps_words: Collection[str] = (),
+    ) -> None:
+        _at_least("number of founders", len(founders), 1)
+        self.settings = settings or SwarmSettings()
+        self.algorithm = algorithm
+        self.best: Individual | None = None  # of the evolved
+        self.stagnation = 0  # evolved ok individuals since then
+        self.committed = 0  # births whose results are applied
+        given = [(gene, operator) for gene, group in operators.items() for operator in group.values()]
+        self._operators = {operator.name: (gene, operator) for gene, operator in given if operator.arity}
+        if len({one.name for _, one in given}) < len(given) or set(self._operators) & set(_OWN):
+            raise BarkError(f"operators are called {[one.name for _, one in given]}, expected unique names, not {_OWN}")
+        self.statistics: dict[str, Counter[str]] = {name: Counter() for name in (*_OWN, *self._operators)}
+        self._credit = {name: (0.0, 0.0) for name in self._operators}  # discounted sum of credit, and of children
+        self._founders = list({genome.sha256: genome for genome in founders}.values())
+        self._immigrate = immigrate or immigrants(self._founders, [one for one in given if not one[1].arity])
+        self._keeps_words = frozenset(keeps_words)
+        self._planned: dict[int, _Birth] = {}  # births that are not committed, whole steps of them
+        self._told: dict[int, tuple[Candidate, Evaluation]] = {}  # of those
+        self._unasked: deque[int] = deque()
+        self._planted: dict[int, list[Genome]] = {}  # by step
+        self._adults: list[Candidate] = []  # founders, the parents while nobody lives
+        self._curves = {"evolved": array("d"), "control": array("d")}  # best fitness by birth; -inf before the first
+        self._seen: set[int] = set()  # genomes, by 60 bits of their hashes
+        self._statuses = array("b")  # of committed births
+        self._lines = array("Q")  # first parents of planned births, 0 for none
+        self._steps = 0  # planned
+        for _ in range(self.settings.lag + 1):
+            self._plan_step()
+
+    # -- asking and telling -------------------------------------------------------------------------------------
+
+    def ask(self, n: int) -> list[Candidate]:
+        """The next candidates to evaluate, at most n; none while the next step waits for results of this one."""
+        asked: list[Candidate] = []
+        while self._unasked and len(asked) < n:
+            birth = self._unasked.popleft()
+            if birth in self._planned and birth not in self._told:
+                asked.append(self._planned[birth].candidate)
+        return asked
+
+    def tell(self, candidate: Candidate, evaluation: Evaluation) -> AddStatus:
+        """Takes a result, in any order; telling a birth again changes nothing.
+
+        Args:
+            candidate: As asked for; when it had no voice, it may have the one that was rendered for it.
+            evaluation: What came of it.
+
+        Returns:
+            ``WAITING`` until all of the birth's step are told, then what became of it. The last of a step to be told
+            commits the step; `status` knows the others.
+
+        Raises:
+            BarkError: When this candidate was not planned, is told ok without the voice that should have been rendered
+                for it, or does not have as many objectives as there are weights. Nothing is changed then.
+        """
+        birth = candidate.birth
+        if birth not in self._planned or birth in self._told:
+            return self.status(birth)
+        planned = self._planned[birth].candidate
+        voice = candidate.genome.voice if planned.genome.voice is None else None
+        whole = planned if voice is None else planned.with_voice(voice)
+        if candidate.genome.sha256 != whole.genome.sha256 or candidate.operator != planned.operator:
+            raise BarkError(f"birth {birth} was planned as {planned.operator} {planned.genome.sha256[:12]}, told was "
+                            f"{candidate.operator} {candidate.genome.sha256[:12]}; were founders, settings or "
+                            "operators changed since this run began?")  # fmt: skip
+        if evaluation.status == "ok" and whole.render_first is not None:
+            raise BarkError(f"birth {birth} is told ok without its voice; render render_first, tell its with_voice()")
+        if evaluation.status == "ok" and len(evaluation.objectives) != len(self.settings.weights):
+            raise BarkError(f"birth {birth} has {len(evaluation.objectives)} objectives, expected "
+                            f"{len(self.settings.weights)}, one per weight")  # fmt: skip
+        self._told[birth] = (whole, evaluation)
+        while all(first in self._told for first in self._oldest_step()):
+            self._commit(self._oldest_step())
+        return self.status(birth)
+
+    def status(self, birth: int) -> AddStatus:
+        """What became of a birth.
+
+        Raises:
+            BarkError: When it is not planned yet.
+        """
+        if not 0 < birth <= len(self._lines):
+            raise BarkError(f"birth {birth} is not planned; planned are 1 to {len(self._lines)}")
+        return AddStatus(self._statuses[birth - 1]) if birth <= self.committed else AddStatus.WAITING
+
+    def plant(self, genome: Genome) -> int:
+        """Lets a person's genome be born as a founder in the next step that is planned.
+
+        Returns:
+            The number of that step, from 1, which `replay` needs.
+        """
+        self._planted.setdefault(self._steps + 1, []).append(genome)
+        return self._steps + 1
+
+    def replay(
+        self,
+        told: Iterable[tuple[Candidate, Evaluation]],
+        planted: Mapping[int, Sequence[Genome]] = MappingProxyType({}),
+    ) -> Swarm:
+        """Brings a fresh swarm of the same arguments to where another one was when it had been told all this.
+
+        What was asked but not told is asked again: its worker may be dead. Results may come in any order.
+
+        Args:
+            told: Everything that was told.
+            planted: Everything that was planted, by step.
+
+        Raises:
+            BarkError: When a result does not belong to this run.
+        """
+        for step, genomes in planted.items():
+            self._planted.setdefault(step, []).extend(genomes)
+        waiting = {candidate.birth: (candidate, evaluation) for candidate, evaluation in told}
+        while ready := [waiting.pop(birth) for birth in list(self._planned) if birth in waiting]:
+            for candidate, evaluation in ready:
+                self.tell(candidate, evaluation)
+        if waiting:
+            raise BarkError(f"births {sorted(waiting)[:5]} were told, but results that they depend on are missing")
+        return self
+
+    # -- watching -----------------------------------------------------------------------------------------------
+
+    def against_control(self) -> tuple[int, float, float]:
+        """(births of each arm, best evolved fitness, best of control) under equal budget; -inf where none was ok."""
+        births = min(map(len, self._curves.values()))
+        evolved, control = (curve[births - 1] if births else -math.inf for curve in self._curves.values())
+        return births, evolved, control
+
+    def primary_line(self, birth: int) -> list[int]:
+        """The birth, its first parent, that one's first parent, and so on to a founder or immigrant."""
+        line = [birth]
+        while parent := self._lines[line[-1] - 1]:
+            line.append(parent)
+        return line
+
+    def trait_distribution(self) -> dict[str, Counter[str]]:
+        """How many of those alive have which operator, generation, island, voice, prompt tag."""
+        traits: dict[str, Counter[str]] = {
+            name: Counter() for name in ("operator", "generation", "island", "voice", "tag")
+        }
+        for one in (individual.candidate for individual in self.algorithm.members()):
+            traits["voice"]["none" if one.genome.voice is None else one.genome.voice.label] += 1
+            traits["tag"].update(set(re.findall(r"\[[^\[\]]+\]|♪", one.genome.prompt)))
+            for name in ("operator", "generation", "island"):
+                traits[name][str(getattr(one, name))] += 1
+        return traits
+
+    def operator_probabilities(self) -> dict[str, float]:
+        """How likely each operator is next: a floor for all, the rest in proportion to recent mean credit."""
+        floor = min(self.settings.floor, 0.5 / max(len(self._credit), 1))
+        means = {name: (gain + 0.5) / (children + 1) for name, (gain, children) in self._credit.items()}
+        rest = (1 - floor * len(means)) / max(sum(means.values()), 1e-12)
+        return {name: floor + rest * mean for name, mean in means.items()}
+
+    # -- evolving in one call -----------------------------------------------------------------------------------
+
+    def step(self, evaluate: Callable[[Candidate], tuple[Candidate, Evaluation] | Evaluation]) -> None:
+        """Evaluates all that can be asked for now; an exception in ``evaluate`` is a failed candidate.
+
+        Args:
+            evaluate: Judges a candidate; with the candidate itself when its voice was to be rendered first.
+        """
+        for candidate in self.ask(self.settings.step_size * (self.settings.lag + 1)):
+            try:
+                came = evaluate(candidate)
+            except Exception:
+                logger.exception("birth %d could not be evaluated", candidate.birth)
+                came = Evaluation("failed")
+            self.tell(*(came if isinstance(came, tuple) else (candidate, came)))
+
+    def evolve(
+        self,
+        evaluate: Callable[[Candidate], tuple[Candidate, Evaluation] | Evaluation],
+        stop: Stop,
+        clock: Callable[[], float] = lambda: 0.0,
+    ) -> str:
+        """Steps until ``stop`` says why it is over, which is returned; ``clock`` tells the hours."""
+        while (reason := stop.reason(self, clock())) is None:
+            self.step(evaluate)
+        return reason
+
+    # -- the state, which only changes here ---------------------------------------------------------------------
+
+    def _oldest_step(self) -> range:
+        return range(self.committed + 1, self.committed + 1 + self.settings.step_size)
+
+    def _commit(self, births: Iterable[int]) -> None:
+        own = [(self._planned.pop(birth), *self._told.pop(birth)) for birth in births]
+        judged = [self._judged(candidate, evaluation) for _, candidate, evaluation in own]
+        bred = [one for one in judged if one is not None and one.candidate.operator != "control"]
+        became = dict(zip((one.birth for one in bred), self.algorithm.commit(bred), strict=True))
+        for (planned, candidate, evaluation), individual in zip(own, judged, strict=True):
+            status = became.get(candidate.birth, AddStatus.NOT_ADDED)
+            better = individual is not None and planned.reference is not None and individual.fitness > planned.reference
+            counts = self.statistics[candidate.operator]
+            counts[evaluation.status] += 1
+            counts["added"] += bool(status)
+            counts["improved"] += better
+            if candidate.operator in self._credit:
+                gain, children = self._credit[candidate.operator]
+                credit = (bool(status) + (bool(status) and better)) / 2
+                discount = self.settings.discount
+                self._credit[candidate.operator] = (gain * discount + credit, children * discount + 1)
+            curve = self._curves["control" if candidate.operator == "control" else "evolved"]
+            before = curve[-1] if curve else -math.inf
+            curve.append(before if individual is None else max(before, individual.fitness))
+            if individual is not None and candidate.operator != "control":
+                record = individual.fitness > before
+                self.best, self.stagnation = (individual, 0) if record else (self.best, self.stagnation + 1)
+            self._seen.add(_short_hash(candidate.genome))  # its voice may have been rendered since
+            self._statuses.append(status)
+            self.committed += 1
+        self._plan_step()
+
+    def _judged(self, candidate: Candidate, evaluation: Evaluation) -> Individual | None:
+        if evaluation.status != "ok":
+            return None
+        weights = self.settings.weights
+        total = math.fsum(weight * value for weight, value in zip(weights, evaluation.objectives, strict=True))
+        return Individual(candidate, evaluation, total / math.fsum(weights))
+
+    def _plan_step(self) -> None:
+        self._steps += 1
+        planted = deque(self._planted.pop(self._steps, ()))
+        for birth in range(len(self._lines) + 1, len(self._lines) + 1 + self.settings.step_size):
+            planned = self._plan(birth, planted)
+            candidate = planned.candidate
+            self.statistics[candidate.operator]["births"] += 1
+            if candidate.render_first is None:
+                self._seen.add(_short_hash(candidate.genome))
+            self._planned[birth] = planned
+            self._lines.append(candidate.parents[0].birth if candidate.parents else 0)
+            self._unasked.append(birth)
+
+    def _plan(self, birth: int, planted: deque[Genome]) -> _Birth:
+        rng = self._rng(birth, _VARIATION)
+        controls = math.floor(birth * self.settings.control_share)
+        bred = birth - controls  # its number among those that are not of the control arm
+        born: dict[str, Any] = {"birth": birth, "island": bred % self.algorithm.n_islands, "rate": self.settings.rate}
+        born["seed"] = int(self._rng(birth, _SEED).integers(2**63))
+        if controls > math.floor((birth - 1) * self.settings.control_share):
+            return _Birth(_born(self._immigrate(rng), operator="control", **born))
+        if bred <= len(self._founders) or planted:
+            genome = self._founders[bred - 1] if bred <= len(self._founders) else planted.popleft()
+            self._adults.append(_born(Draft(genome), operator="founder", **born))
+            return _Birth(self._adults[-1])
+        if bred > self.settings.initial and rng.random() >= self.settings.immigrant_share:
+            unfit: set[str] = set()
+            for _ in range(self.settings.attempts):
+                if child := self._child(rng, born, unfit):
+                    return child
+        return _Birth(_born(self._immigrate(rng), operator="immigrant", **born))
+
+    def _child(self, rng: Rng, born: dict[str, Any], unfit: set[str]) -> _Birth | None:
+        """One attempt; None when it repeats a birth, or when an operator (now ``unfit``) cannot vary these parents."""
+        most = max((operator.arity for _, operator in self._operators.values()), default=1)
+        living = self.algorithm.parents(most, rng, born["island"])
+        parents = [one.candidate for one in living]
+        if not self.algorithm.members():
+            parents = [self._adults[int(at)] for at in rng.permutation(len(self._adults))[:most]]
+        odds = {name: p for name, p in self.operator_probabilities().items() if name not in unfit}
+        odds = {name: p for name, p in odds.items() if self._may_vary(name, [parent.genome for parent in parents])}
+        if not odds:
+            return None
+        name = str(rng.choice(list(odds), p=np.array(list(odds.values())) / sum(odds.values())))
+        gene, operator = self._operators[name]
+        parents = parents[: operator.arity]
+        rate = parents[0].rate * math.exp(self.settings.rate_drift * rng.standard_normal())
+        rate = min(max(rate, 1.0), _MOST_EDITS)
+        try:
+            draft = vary(gene, operator, [parent.genome for parent in parents], rng, 1 + int(rng.poisson(rate - 1)))
+        except BarkError:
+            self.statistics[name]["inapplicable"] += 1
+            unfit.add(name)
+            return None
+        if draft.render_first is None and _short_hash(draft.genome) in self._seen:
+            self.statistics[name]["duplicates"] += 1
+            return None
+        roles: tuple[Role, ...] = ("first", "second")
+        line = tuple(Parent(one.birth, roles[i] if i < 2 else "donor") for i, one in enumerate(parents))
+        generation = 1 + max(parent.generation for parent in parents)
+        made = {"operator": name, "operator_version": operator.version, "parents": line, "generation": generation}
+        return _Birth(_born(draft, **{**born, "rate": rate, **made}), living[0].fitness if living else None)
+
+    def _may_vary(self, name: str, parents: Sequence[Genome]) -> bool:
+        gene, operator = self._operators[name]
+        if len(parents) < operator.arity or (gene == "voice" and any(one.voice is None for one in parents)):
+            return False
+        return gene != "prompt" or name in self._keeps_words or not parents[0].content_lock
+
+    def _rng(self, birth: int, purpose: int) -> Rng:
+        return np.random.default_rng(np.random.SeedSequence(self.settings.seed, spawn_key=(birth, purpose)))
+
+
+def _born(draft: Draft, *, seed: int, **facts: Any) -> Candidate:
+    render = draft.render_first and dataclasses.replace(draft.render_first, seed=seed)
+    return Candidate(genome=draft.genome, render_first=render, parameters=draft.parameters, seed=seed, **facts)
+
+
+def _short_hash(genome: Genome) -> int:
+    return int(genome.sha256[:15], 16)
