@@ -29,7 +29,7 @@ EVOLUTION_MAY_IMPORT = {"voices", "voice_edits", "prompts", "variation", "reques
 ONE_HOME = {
     "dearpygui": {"victor_bark_fusion_gui.py"},
     "sounddevice": {"victor_bark_fusion_gui.py"},
-    "sqlite_utils": {"experiments/lineage.py", "experiments/schema.py"},
+    "sqlite_utils": {"experiments/lineage/migrations.py"},
     "deap": {"digital_evolution.py"},
     "ray": {"experiments/executors.py"},
     "gradio": {"bark_infinity/webui.py"},

@@ -1,0 +1,173 @@
+"""Opening a lineage file that may be anyone's: nothing in it is trusted, nothing in it is executed.
+
+Extensions stay off, functions that a schema could abuse are refused (``trusted_schema``), cell sizes are checked, and
+the tables must be exactly those of the version the file claims, without triggers. A file that was not written here
+before is checked page by page.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from pathlib import Path
+
+from experiments.lineage.errors import LineageError, explained
+from experiments.lineage.schema import APPLICATION_ID, VERSION, expected_objects, objects
+from experiments.lineage.writer_lock import WriterLock, known_uid
+
+_BUSY_S = 10.0
+_WRITER_CACHE_KIB = 65_536
+_WAL_LIMIT_BYTES = 64 * 2**20
+_MAGIC = b"SQLite format 3\x00"
+
+
+def open_for_viewing(path: Path) -> sqlite3.Connection:
+    """A read-only connection to a lineage file of the current schema; a writer may be at work.
+
+    Raises:
+        LineageError: When there is no such file, or it is foreign, damaged, older or newer.
+    """
+    _require_sqlite(path)
+    with explained(path, "opening it"):
+        connection = _connect(path, "ro")
+    try:
+        with explained(path, "opening it"):
+            connection.execute("PRAGMA query_only = ON")
+            version = _checked_version(path, connection)
+            if version < VERSION:
+                raise LineageError(
+                    f"{path} has schema {version}, this program reads {VERSION}; open it once for writing, which "
+                    "makes a backup and migrates it",
+                    "older",
+                )
+            if known_uid(path) != _uid(connection):
+                _check_pages(path, connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_for_writing(path: Path, lock: WriterLock, *, power_safe: bool) -> sqlite3.Connection:
+    """A connection in autocommit mode to a lineage file, which is created or migrated as need be.
+
+    Args:
+        path: The file; its folder must be there.
+        lock: Held for it.
+        power_safe: Whether every commit waits for the disk. Without, a killed program loses nothing, and a power
+            cut at most the last moments, never the file's consistency.
+
+    Raises:
+        LineageError: When it is foreign, damaged or newer, or cannot be written.
+    """
+    if path.exists() and path.stat().st_size:
+        _require_sqlite(path)
+    with explained(path, "opening it"):
+        connection = _connect(path, "rwc")
+    try:
+        with explained(path, "opening it"):
+            version = _checked_version(path, connection)
+            uid = _uid(connection) if version else ""
+            if version and lock.signed_uid() != uid:
+                _check_pages(path, connection)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if power_safe else 'NORMAL'}")
+        if version < VERSION:
+            _migrate(path, version)
+        with explained(path, "opening it"):
+            connection.execute("INSERT OR IGNORE INTO store (key, value) VALUES ('uid', ?)", (uuid.uuid4().hex,))
+            lock.sign(_uid(connection))
+            connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
+            connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=_BUSY_S,
+        isolation_level=None,  # transactions are begun and ended by name
+        check_same_thread=False,  # `Lineage` lets one thread in at a time
+        cached_statements=256,
+    )
+    for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "foreign_keys = ON", "temp_store = MEMORY"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _require_sqlite(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_MAGIC))
+    except FileNotFoundError:
+        raise LineageError(
+            f"there is no lineage file {path}; check the path, or start a run there", "missing"
+        ) from None
+    except OSError as error:
+        raise LineageError(f"{path} cannot be read: {error}; check the path and its rights", "unusable") from error
+    if magic != _MAGIC:
+        raise LineageError(f"{path} is no SQLite database; nothing was changed: choose a lineage file", "foreign")
+
+
+def _checked_version(path: Path, connection: sqlite3.Connection) -> int:
+    """The schema version of an untrusted file; 0 when nothing is in it yet."""
+    [application] = connection.execute("PRAGMA application_id").fetchone()
+    [version] = connection.execute("PRAGMA user_version").fetchone()
+    found = objects(connection)
+    if not found and application in (0, APPLICATION_ID) and version == 0:
+        return 0
+    if application != APPLICATION_ID:
+        raise LineageError(
+            f"{path} is a database of another program (application id {application:#x}, expected "
+            f"{APPLICATION_ID:#x}); nothing was changed: choose a lineage file or a new name",
+            "foreign",
+        )
+    if version > VERSION:
+        raise LineageError(
+            f"{path} has schema {version}, this program knows up to {VERSION}; nothing was changed: update the "
+            "program, or open the backup that the newer one made",
+            "newer",
+        )
+    expected = expected_objects(version) if version > 0 else {}
+    changed = sorted(name for name, what in expected.items() if found.get(name) != what)
+    added = sorted(name for name, (kind, _) in found.items() if kind in ("trigger", "index") and name not in expected)
+    if changed or added or version < 1:
+        what = ", ".join([*changed, *added]) or f"version {version}"
+        raise LineageError(
+            f"{path}: its schema is not that of a lineage of version {version} (differs in {what}); nothing was "
+            "changed: it was altered by another program, so restore a backup",
+            "foreign",
+        )
+    return int(version)
+
+
+def _check_pages(path: Path, connection: sqlite3.Connection) -> None:
+    problems = [text for (text,) in connection.execute("PRAGMA quick_check(5)")]
+    if problems != ["ok"]:
+        raise LineageError(
+            f"{path}: the database is damaged ({'; '.join(map(str, problems))}); nothing was changed: keep a copy, "
+            "then restore a backup beside it, or recover rows with `sqlite3 FILE .recover`",
+            "damaged",
+        )
+
+
+def _uid(connection: sqlite3.Connection) -> str:
+    row = connection.execute("SELECT value FROM store WHERE key = 'uid'").fetchone()
+    return "" if row is None else str(row[0])
+
+
+def _migrate(path: Path, version: int) -> None:
+    from experiments.lineage.migrations import migrate  # sqlite-utils takes its time to load
+
+    with explained(path, f"migrating it from schema {version} to {VERSION}"):
+        connection = sqlite3.connect(path, timeout=_BUSY_S)
+        try:
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("PRAGMA synchronous = FULL")
+            migrate(path, connection, version)
+        finally:
+            connection.close()
