@@ -55,34 +55,38 @@ class Edit:
         def draw(parents: Voices, rng: np.random.Generator) -> Parameters:
             _require_parents(self.name, self.arity, parents)
             reads = {_READS: window.reads(parents[0].space)} if parents else {}
-            seen = [window.view(parent) for parent in parents]
+            tails = [_tail(parent, reads) for parent in parents]
+            seen = [window.view(tail) for tail in tails]
             reason = NotApplicable(f"{self.name}: nothing was drawn")
             for _ in range(_ATTEMPTS):
                 try:
-                    parameters = self.choose(self._material(parents, reads), rng) | reads
-                    child = apply(parents, parameters)
+                    parameters = self.choose(parents if self.whole else tails, rng) | reads
+                    made = self._made(parents, tails, parameters)
                 except NotApplicable as error:
                     reason = error
                     continue
-                if child.material is None or window.view(child.material) not in seen:
+                if isinstance(made, RenderRequest) or window.view(made) not in seen:
                     return parameters
                 reason = NotApplicable(f"{self.name}: the model reads too little of these voices to see a change")
             raise reason
 
         def apply(parents: Voices, parameters: Parameters) -> Child[VoiceHistory]:
             _require_parents(self.name, self.arity, parents)
-            made = self.make(self._material(parents, parameters), parameters)
+            made = self._made(parents, [_tail(parent, parameters) for parent in parents], parameters)
             if isinstance(made, RenderRequest):
                 return Child(None, made, self.name, self.version, parameters)
-            child = _tail(made, parameters)
-            if any(child == _tail(parent, parameters) for parent in parents):
-                raise NotApplicable(f"{self.name}: the child would be equal to a parent")
-            return Child(child, None, self.name, self.version, parameters)
+            return Child(made, None, self.name, self.version, parameters)
 
         return Operator(self.name, self.version, self.arity, self.cost, draw, apply)
 
-    def _material(self, parents: Voices, parameters: Parameters) -> Voices:
-        return parents if self.whole else [_tail(parent, parameters) for parent in parents]
+    def _made(self, parents: Voices, tails: Voices, parameters: Parameters) -> VoiceHistory | RenderRequest:
+        made = self.make(parents if self.whole else tails, parameters)
+        if isinstance(made, RenderRequest):
+            return made
+        child = _tail(made, parameters)
+        if child in tails:
+            raise NotApplicable(f"{self.name}: the child would be equal to a parent")
+        return child
 
 
 def integer(parameters: Mapping[str, Any], name: str, low: int, high: int) -> int:

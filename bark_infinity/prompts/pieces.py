@@ -1,0 +1,73 @@
+"""A prompt as pieces (what stands between spaces; a tag is never torn), and which of it is spoken.
+
+Bark writes prompts as plain text in which ``[laughs]`` is a sound, ``♪`` asks for song and ``—`` for hesitation. What
+is left of a piece without those and without punctuation is a spoken word.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+SONG = "♪"
+DASHES = ("—", "–", "-", "--")
+SPEAKERS = ("[MAN]", "[WOMAN]")
+
+_TAG = re.compile(r"\[[^\[\]\n]{1,60}\]")
+_PIECE = re.compile(r"(?:\[[^\[\]\n]{1,60}\]|\S)+")
+_PAUSES = '.,!?;:…—–"“”„«»()¡¿。，！？；：、।'
+_NOT_SPOKEN = re.compile(rf"{_TAG.pattern}|[♪♫♬]|\.\.+|[…—–]|--+")
+_END_OF_CLAUSE = tuple(".,!?;:…—–。，！？；：、।")
+_SAID_SYMBOLS = "&%@#"  # punctuation by category, but read aloud
+
+
+def canonical_prompt(text: str) -> str:
+    """The prompt that a checkpoint cannot tell from this one: single spaces, no control characters, valid Unicode."""
+    kept = "".join(char for char in text if char.isspace() or unicodedata.category(char) not in ("Cc", "Cs"))
+    return " ".join(kept.split())
+
+
+def pieces(prompt: str) -> list[str]:
+    """The pieces of a prompt; joined by spaces they are its canonical form."""
+    return _PIECE.findall(canonical_prompt(prompt))
+
+
+def spoken_words(prompt: str) -> tuple[str, ...]:
+    """The words that are to be heard, in order; content-locked operators never change them.
+
+    Case, tags, song marks, hesitations and the punctuation around words do not count; what stands inside a word does
+    (``3.14``, ``o'clock``).
+    """
+    text = unicodedata.normalize("NFC", _NOT_SPOKEN.sub(" ", canonical_prompt(prompt)))
+    cores = (part.strip(_PAUSES) for part in text.split())
+    return tuple(core.casefold() for core in cores if any(map(_is_said, core)))
+
+
+def is_tag(piece: str) -> bool:
+    """Whether a piece is one tag and nothing else."""
+    return _TAG.fullmatch(piece) is not None
+
+
+def is_word(piece: str) -> bool:
+    """Whether a piece is words and punctuation only: no tag, no song mark."""
+    return not any(mark in piece for mark in "[]♪♫♬") and bool(spoken_words(piece))
+
+
+def around_word(piece: str) -> tuple[str, str, str]:
+    """Punctuation before the word of a piece, the word, and punctuation after it."""
+    bare = piece.lstrip(_PAUSES)
+    core = bare.rstrip(_PAUSES)
+    return piece[: len(piece) - len(bare)], core, bare[len(core) :]
+
+
+def clauses(parts: Sequence[str]) -> list[tuple[int, int]]:
+    """Start and stop of every clause, in pieces; a clause ends with punctuation or before nothing more."""
+    stops = [index + 1 for index, part in enumerate(parts) if part.endswith(_END_OF_CLAUSE) or part in DASHES]
+    if not stops or stops[-1] != len(parts):
+        stops.append(len(parts))
+    return list(zip([0, *stops], stops, strict=False))
+
+
+def _is_said(char: str) -> bool:
+    return unicodedata.category(char)[0] in "LNS" or char in _SAID_SYMBOLS
