@@ -23,7 +23,7 @@ from bark_infinity.text_normalisation import LETTER_NAMES, normalise
 
 CONFIG_NAME = "text_front_end.json"
 MAX_UNPACKED_BYTES = 32 << 20
-MAX_TEXT_CHARS = 20_000  # a model speaks a few dozen words; more is a mistake or an attack
+MAX_TEXT_CHARS = 10_000  # a model speaks a few dozen words; more is a mistake or an attack
 
 # Sounds of letter names that the dictionary lists as other words or not at all.
 _LETTERS = {

@@ -51,7 +51,9 @@ _SYMBOLS |= {"$": "dollars", "£": "pounds", "€": "euros", "¥": "yen", "<": "
 _TAG = re.compile(r"\[[^\[\]\n]{1,60}\]|[♪♫♬]+")
 _PAUSES = re.compile(r"\s*(?:\.{2,}|…|[–—]+|\s-+\s|--+|[;:()\[\]{}|\"“”«»\n]+)\s*")
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "´": "'", "`": "'", "‐": "-", "‑": "-", "−": "-", "\u00a0": " "})
-_NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
+_NUMBER = r"\d{1,3}(?:,\d{3}){1,8}(?:\.\d+)?|\d+(?:\.\d+)?"
+# Patterns that look far ahead take quadratic time on endless runs, so runs are broken before they are looked at.
+_LONG_RUN = re.compile(r"([\d.,:/$£€¥'-]{30})(?=[\d.,:/$£€¥'-])")
 
 
 def _plural(noun: str, count: str) -> str:
@@ -235,6 +237,8 @@ def normalise(text: str, known: Callable[[str], bool]) -> tuple[str, list[str]]:
         Lower-case words and the marks ``, . ?``, and one sentence for everything that was left out.
     """
     notices: list[str] = []
+    text = re.sub(r"\n[ \n]*", "\n", re.sub(r"[^\S\n]+", " ", text))
+    text = _LONG_RUN.sub(r"\1 ", text)
     tags = list(dict.fromkeys(_TAG.findall(text)))
     if tags:
         shown = ", ".join(tags[:5]) + (", ..." if len(tags) > 5 else "")

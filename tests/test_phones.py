@@ -6,6 +6,7 @@ import gzip
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,13 @@ def _cached(loaded: list[PhoneFrontEnd] = []) -> PhoneFrontEnd:  # noqa: B006 - 
     if not loaded:
         loaded.append(PhoneFrontEnd.load(ASSET))
     return loaded[0]
+
+
+@pytest.mark.parametrize("piece", ["1", "1,", "111,", "1/", ".", "'", " ", "\n", "a' ", "A.", "[a", "$", "- ", "may 1 "])
+def test_endless_runs_are_read_in_a_moment(front_end: PhoneFrontEnd, piece: str):
+    started = time.process_time()
+    front_end.encode(f"a {piece * 10_000} b")
+    assert time.process_time() - started < 3, "a pattern takes quadratic time"
 
 
 def test_a_huge_text_is_cut_and_said_so(front_end: PhoneFrontEnd):

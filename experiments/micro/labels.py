@@ -58,8 +58,13 @@ def to_24khz(samples: np.ndarray) -> np.ndarray:
     return resampled.astype(np.float32)
 
 
-def f0_track(samples: np.ndarray) -> np.ndarray:
-    """F0 in Hz at 50 frames a second from 24 kHz samples (S,), 0.0 where unvoiced: normalised autocorrelation."""
+def f0_track(samples: np.ndarray, between_lags: bool = False) -> np.ndarray:
+    """F0 in Hz at 50 frames a second, 0.0 where unvoiced: normalised autocorrelation.
+
+    Args:
+        samples: At 24 kHz, on int16 scale (S,).
+        between_lags: Interpolate between whole lags; for measuring, labels do without.
+    """
     n_frames = len(samples) // layout.SAMPLES_PER_SEMANTIC
     if n_frames == 0:
         return np.zeros(0, np.float32)
@@ -78,8 +83,12 @@ def f0_track(samples: np.ndarray) -> np.ndarray:
     for divisor in (2, 3):  # a shorter period that is almost as strong is the true one
         shorter = np.maximum(np.round(lag / divisor).astype(int), shortest)
         lag = np.where(correlation[rows, shorter] > 0.88 * strength, shorter, lag)
+    period = lag.astype(np.float64)
+    if between_lags:
+        before, at, after = (correlation[rows, np.minimum(lag + step, window - 1)] for step in (-1, 0, 1))
+        period += np.clip(0.5 * (before - after) / (before - 2 * at + after - 1e-9), -0.5, 0.5)
     loud = np.sqrt((frames**2).mean(1)) > 120
-    return np.where((strength > 0.5) & loud, rate / lag, 0.0).astype(np.float32)
+    return np.where((strength > 0.5) & loud, rate / period, 0.0).astype(np.float32)
 
 
 def median_f0(track: np.ndarray) -> float:

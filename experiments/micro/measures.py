@@ -17,7 +17,7 @@ def scaled(samples: np.ndarray) -> np.ndarray:
 
 def median_pitch(samples: np.ndarray) -> float:
     """Median F0 in Hz, 0.0 when hardly anything is voiced."""
-    return labels.median_f0(labels.f0_track(scaled(samples)))
+    return labels.median_f0(labels.f0_track(scaled(samples), between_lags=True))
 
 
 def semitones(a_hz: float | np.ndarray, b_hz: float | np.ndarray) -> np.ndarray:
@@ -27,7 +27,7 @@ def semitones(a_hz: float | np.ndarray, b_hz: float | np.ndarray) -> np.ndarray:
 
 def pitch_error(reference: np.ndarray, made: np.ndarray) -> float | None:
     """Median distance in semitones over frames that are voiced in both; None when there are too few."""
-    a, b = labels.f0_track(scaled(reference)), labels.f0_track(scaled(made))
+    a, b = (labels.f0_track(scaled(samples), between_lags=True) for samples in (reference, made))
     n = min(len(a), len(b))
     both = (a[:n] > 0) & (b[:n] > 0)
     return float(np.median(np.abs(semitones(a[:n][both], b[:n][both])))) if both.sum() > 8 else None
