@@ -51,7 +51,7 @@ def log_mel_distance(reference: np.ndarray, made: np.ndarray) -> float:
 
 def timbre(samples: np.ndarray) -> np.ndarray:
     """Mean cepstrum 1 to 20 of the loud frames (20,): the voice, whatever it says and however loud."""
-    from scipy.fft import dct  # type: ignore[import-untyped]
+    from scipy.fft import dct
 
     spectrum = log_mel(np.asarray(samples, np.float32) / (float(np.abs(samples).max(initial=0.0)) + 1e-9))
     loudness = spectrum.mean(1)
