@@ -176,6 +176,15 @@ class LineageReader:
         return self._voice(found[0][0])
 
     @in_turn
+    def stored_voice(self, voice_id: int) -> VoiceHistory:
+        """A voice by its row's number.
+
+        Raises:
+            LineageError: ``damaged`` when its tokens cannot be read, ``missing`` when they were let go.
+        """
+        return self._voice(voice_id)
+
+    @in_turn
     def pending(self, run_id: int) -> list[int]:
         """Births that were asked for and not told, in order."""
         return [

@@ -84,6 +84,19 @@ def digest(line: str) -> bytes:
     return hashlib.sha256(line.encode()).digest()[:_DIGEST_BYTES]
 
 
+def run_digest(
+    name: str,
+    config: Mapping[str, Any],
+    checkpoints: Mapping[str, str],
+    weights: Mapping[str, float],
+    seed: int,
+    branched_from: tuple[int, int] | None,
+) -> bytes:
+    """Hash of all that decides a run."""
+    facts = [name, config, checkpoints, _floats(weights), seed, branched_from]
+    return hashlib.sha256(sorted_json(facts, "a run").encode()).digest()
+
+
 # -- candidates -------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,6 @@ Queries over many births are functions of their own, in `ancestry` and `browse`.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import time
@@ -128,14 +127,9 @@ class Lineage(LineageReader):
         """
         if not name.strip():
             raise LineageError("a run's name is empty; give it one", "invalid")
-        facts = {
-            "config": rows.sorted_json(config, "the config"),
-            "checkpoints": rows.sorted_json(checkpoints, "checkpoints"),
-            "weights": rows.sorted_json({key: float(value) for key, value in weights.items()}, "weights"),
-        }
+        plain = {key: float(value) for key, value in weights.items()}
         origin = None if branched_from is None else row_id(*branched_from)
-        line = rows.sorted_json([name, facts, seed, branched_from], "the run")
-        digest = hashlib.sha256(line.encode()).digest()
+        digest = rows.run_digest(name, config, checkpoints, plain, seed, branched_from)
         with self._transaction() as write:
             found = write.execute("SELECT run_id, digest FROM runs WHERE name = ?", (name,)).fetchone()
             if found is not None and found[1] != digest:
@@ -150,11 +144,11 @@ class Lineage(LineageReader):
                     "branched_from, created_at) VALUES (?, 'new', ?, ?, ?, ?, ?, ?, ?, ?)",
                     (
                         name,
-                        facts["config"],
+                        rows.sorted_json(config, "the config"),
                         rows.signed(seed),
                         rows.sorted_json(versions, "versions"),
-                        facts["checkpoints"],
-                        facts["weights"],
+                        rows.sorted_json(checkpoints, "checkpoints"),
+                        rows.sorted_json(plain, "weights"),
                         digest,
                         origin,
                         time.time(),
@@ -504,6 +498,5 @@ def _seconds(rendering: Rendering | None, timings: Mapping[str, float]) -> str |
     if rendering is not None:
         took = rendering.timings
         spent |= {"semantic": took.semantic_s, "coarse": took.coarse_s, "fine": took.fine_s, "codec": took.codec_s}
-    return (
-        rows.canonical_json({name: round(float(s), 4) for name, s in spent.items() if s}, "timings") if spent else None
-    )
+    known = {name: round(float(seconds), 4) for name, seconds in spent.items() if seconds}
+    return rows.canonical_json(known, "timings") if known else None

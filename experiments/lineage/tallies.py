@@ -14,11 +14,13 @@ from typing import Any
 
 from bark_infinity.error_handling import BarkError
 from digital_evolution import Candidate
+from experiments.lineage.errors import LineageError
 from experiments.lineage.rows import row_id
 from fusion.score import Score
 
 LEADERS = 100  # kept of each term
 TOTAL = "total"
+_COUNTED = frozenset({"asked", "ok", "rejected", "failed", TOTAL})
 
 _GENERATION = """INSERT INTO generation_tallies VALUES (?, ?, ?, 1, ?, ?, ?)
 ON CONFLICT DO UPDATE SET n = n + 1, total = total + excluded.total,
@@ -107,5 +109,8 @@ def weighted_total(weights: Mapping[str, float], score: Score) -> float | None:
 
 def tallied_values(score: Score, total: float | None) -> dict[str, float]:
     """The numbers of a score that are summed, by name."""
+    taken = _COUNTED & score.terms.keys()
+    if taken:
+        raise LineageError(f"a term is called {min(taken)!r}, which counts births; choose another name", "invalid")
     values = {name: float(term.value) for name, term in score.terms.items()}
     return values if total is None else {**values, TOTAL: total}
