@@ -16,6 +16,8 @@ SPEAKERS = ("[MAN]", "[WOMAN]")
 
 _TAG = re.compile(r"\[[^\[\]\n]{1,60}\]")
 _PIECE = re.compile(r"(?:\[[^\[\]\n]{1,60}\]|\S)+")
+# Control characters that are no white space, lone surrogates, and characters of no width and no meaning to a tokenizer.
+_UNSEEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u2060\ufeff\ud800-\udfff]")
 _PAUSES = '.,!?;:…—–"“”„«»()¡¿。，！？；：、।'
 _NOT_SPOKEN = re.compile(rf"{_TAG.pattern}|[♪♫♬]|\.\.+|[…—–]|--+")
 _END_OF_CLAUSE = tuple(".,!?;:…—–。，！？；：、।")
@@ -23,9 +25,8 @@ _SAID_SYMBOLS = "&%@#"  # punctuation by category, but read aloud
 
 
 def canonical_prompt(text: str) -> str:
-    """The prompt that a checkpoint cannot tell from this one: single spaces, no control characters, valid Unicode."""
-    kept = "".join(char for char in text if char.isspace() or unicodedata.category(char) not in ("Cc", "Cs"))
-    return " ".join(kept.split())
+    """The prompt that a checkpoint cannot tell from this one: single spaces, valid Unicode, nothing invisible."""
+    return " ".join(_UNSEEN.sub("", text).split())
 
 
 def pieces(prompt: str) -> list[str]:
@@ -41,7 +42,7 @@ def spoken_words(prompt: str) -> tuple[str, ...]:
     """
     text = unicodedata.normalize("NFC", _NOT_SPOKEN.sub(" ", canonical_prompt(prompt)))
     cores = (part.strip(_PAUSES) for part in text.split())
-    return tuple(core.casefold() for core in cores if any(map(_is_said, core)))
+    return tuple(core.casefold() for core in cores if core[:1].isalnum() or any(map(_is_said, core)))
 
 
 def is_tag(piece: str) -> bool:
