@@ -132,7 +132,7 @@ def synthetic_clips() -> Iterator[LabelledClip]:
         yield bad("silence", "silent", rng.normal(0, level, len(time)) if level else 0 * time, None, f"{level}")
     click = np.zeros(len(time))
     click[RATE : RATE + 40] = 0.5
-    yield bad("silence", "silent", click, None, "one click")
+    yield bad("click", "silent", click, None, "one click")
     for level in (0.05, 0.3, -0.6):
         yield bad("dc", "dc_offset", np.full(len(time), level), None, f"constant {level}")
     yield bad("static", "static", 0.4 * np.sign(rng.normal(size=len(time))), None, "random telegraph")
@@ -244,3 +244,19 @@ def degenerate_tokens(semantic: np.ndarray, seed: int) -> Iterator[tuple[str, st
     yield "two tokens in turn", "looping", np.concatenate([semantic[:40], np.tile([3, 5], 120)])
     yield "empty", "empty", semantic[:0]
     yield "three tokens", "empty", semantic[:3]
+
+
+# -- speakers -----------------------------------------------------------------------------------------------
+
+MEN = (Speaker("en-us+m7", 140, 20), Speaker("en-us+m3", 170, 30), Speaker("en-us", 150, 45))
+WOMEN = (Speaker("en-us+f2", 160, 65), Speaker("en-us+f4", 190, 75), Speaker("en-us+f3", 175, 65))
+
+
+def two_speaker_clips() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """(class, first part, second part): a man then a woman or the other way, each half a sentence or a whole one."""
+    for index, (man, woman) in enumerate((man, woman) for man in MEN for woman in WOMEN):
+        first, second = speak(TEXTS[index % 8], man), speak(TEXTS[(index + 3) % 8], woman)
+        if index % 2:
+            first, second = second, first
+        yield "man and woman", first, second
+        yield "man and woman, half a sentence each", first[: len(first) // 2], second[len(second) // 2 :]

@@ -1,0 +1,234 @@
+"""Measures how much room every limit of the gates has, and prints the confusion table of `docs/judging.md`.
+
+    python -m experiments.calibrate_gates [--voices DIRECTORY] [--no-recogniser]
+
+Run from a checkout: the labelled clips are made by ``tests/labelled_clips.py`` (needs the program espeak-ng), published
+voices come from a directory of .npz files. Nothing is written: limits are changed by hand in `fusion.thresholds`, with
+the reason beside the number, and `VERSION` there is raised.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import itertools
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from bark_infinity.error_handling import BarkError
+from bark_infinity.voices.history import VoiceHistory
+from fusion import speaker, thresholds
+from fusion.audio_gates import judge_audio, measure_audio
+from fusion.features import summarise
+from fusion.gates import first_rejection
+from fusion.intelligibility import compare
+from fusion.recognisers import default_recogniser
+from fusion.speaking_time import speaking_time
+from fusion.spectra import Frames, analyse
+from fusion.thresholds import THRESHOLDS
+from fusion.token_gates import judge_tokens, measure_tokens
+
+_CHECKOUT = Path(__file__).resolve().parents[1]
+_DEFAULT_VOICES = _CHECKOUT.parent / "shared" / "voices"
+
+# Threshold -> the measure it limits, and the degenerate classes that it alone must catch.
+_LIMITS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "max_adjacent_repeats": ("adjacent_repeats", ("stuck voice", "every token 4 times")),
+    "max_run_s": ("longest_run_s", ("stuck voice", "one pause of 4 s")),
+    "max_frame_repeats": ("frame_repeats", ("stuck voice",)),
+    "max_loop_share": ("loop_share", ("loop", "loop, 7 % of tokens changed", "two tokens in turn")),
+    "min_semantic_s": ("semantic_s", ("three tokens",)),
+    "min_loudest_db": ("loudest_db", ("silence",)),
+    "min_sound_s": ("sound_s", ("click",)),
+    "max_dc_offset": ("dc_offset", ("dc",)),
+    "max_flatness": ("flatness", ("static",)),
+    "min_level_range_db": ("rms_range_db", ("noise",)),
+    "min_change_db": ("change_db", ("sine",)),
+    "max_flat_top_share": ("flat_top_share", ("clipped",)),
+    "max_repeated_share": ("repeated_share", ("doubled", "stuttered")),
+    "max_trailing_silence_s": ("trailing_silence_s", ("long tail",)),
+    "max_end_level_db": ("end_level_db", ("cut",)),
+    "min_time_ratio": ("time_ratio", ("too short",)),
+    "max_time_ratio": ("time_ratio", ("too long",)),
+    "max_letter_error": ("letter_error", ("another text",)),
+    "max_voice_change": ("voice_change", ("man and woman",)),
+}
+
+
+@dataclass
+class Observations:
+    """Measures by class and name, and which gate each clip met first."""
+
+    measures: dict[str, dict[str, list[float]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    confusion: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+
+    def note(self, label: str, values: dict[str, float]) -> None:
+        """Adds one clip's measures to its class."""
+        for name, value in values.items():
+            self.measures[label][name].append(value)
+
+
+def labelled_clips() -> ModuleType:
+    """The tests' module that makes labelled clips.
+
+    Raises:
+        BarkError: When this is no checkout, or espeak-ng is missing.
+    """
+    tests = _CHECKOUT / "tests"
+    if not (tests / "labelled_clips.py").is_file():
+        raise BarkError(f"there is no {tests / 'labelled_clips.py'}; calibrate from a checkout of the repository")
+    sys.path.insert(0, str(tests))
+    found = importlib.import_module("labelled_clips")
+    if not found.HAS_ESPEAK:
+        raise BarkError("the program espeak-ng is not installed, and no good speech can be made without it; install it")
+    return found
+
+
+def observe_voices(directory: Path, clips: ModuleType, seen: Observations) -> None:
+    """Token gates on published voices, and on what becomes of their tokens when they are spoilt."""
+    for path in sorted(directory.rglob("*.npz")):
+        voice = VoiceHistory.load(path)
+        label = "stuck voice" if path.stem == "fr_speaker_2" else "good voice"
+        tokens = clips.BarkTokens(voice.semantic, voice.coarse, voice.fine)
+        _meet(label, judge_tokens(tokens, voice.space), seen)
+        seen.note(label, asdict(measure_tokens(tokens, voice.space)))
+        if label == "good voice":
+            for index, (fault, _, semantic) in enumerate(clips.degenerate_tokens(voice.semantic, 3)):
+                spoilt = clips.with_frames(semantic, index)
+                _meet(fault, judge_tokens(spoilt), seen)
+                seen.note(fault, asdict(measure_tokens(spoilt)))
+
+
+def observe_sound(clips: ModuleType, seen: Observations) -> None:
+    """Audio gates on good, synthetic and spoilt clips."""
+    for clip in itertools.chain(clips.good_clips(), clips.synthetic_clips(), clips.spoilt_clips()):
+        frames = analyse(clip.audio, clips.RATE)
+        features = summarise(frames, text=clip.text)
+        _meet(clip.label, judge_audio(frames, features, text=clip.text), seen)
+        measures = measure_audio(frames, features)
+        values = asdict(measures) | {
+            name: getattr(features, name) for name in ("flatness", "rms_range_db", "trailing_silence_s")
+        }
+        values["dc_offset"] = abs(features.dc_offset)
+        if clip.text is not None:
+            values["time_ratio"] = measures.spoken_s / speaking_time(clip.text).usual_s
+        seen.note(clip.label, values)
+
+
+def observe_speakers(clips: ModuleType, seen: Observations) -> Iterator[str]:
+    """The speaker gate on one and two speakers, distances of one voice and of two, and the frozen scale anew."""
+    texts = [text for text in clips.TEXTS if len(text) > 30]
+    speakers: Sequence[object] = clips.SPEAKERS
+    frames: dict[tuple[int, int], Frames] = {
+        (who, what): analyse(clips.speak(text, voice), clips.RATE)
+        for who, voice in enumerate(speakers)
+        for what, text in enumerate(texts)
+    }
+    scale = speaker.measured_scale([pair for clip in frames.values() for pair in speaker.halves(clip)])
+    yield f"REFERENCE_SCALE measured now: {scale}"
+
+    for clip in frames.values():
+        _meet("one speaker", [speaker.judge_speaker(clip)], seen)
+        change = speaker.voice_change(clip)
+        seen.note("good", {} if change is None else {"voice_change": change.distance})
+    for label, first, second in clips.two_speaker_clips():
+        clip = analyse(np.concatenate([first, second]), clips.RATE)
+        _meet(label, [speaker.judge_speaker(clip)], seen)
+        change = speaker.voice_change(clip)
+        seen.note(label, {} if change is None else {"voice_change": change.distance})
+
+    prints = {key: speaker.voice_print(clip) for key, clip in frames.items()}
+    pairs = list(itertools.combinations(prints, 2))
+    same = np.array([speaker.voice_distance(prints[a], prints[b]) for a, b in pairs if a[0] == b[0]])
+    other = np.array([speaker.voice_distance(prints[a], prints[b]) for a, b in pairs if a[0] != b[0] and a[1] != b[1]])
+    edges = np.sort(np.concatenate([same, other]))
+    equal = min(edges, key=lambda edge: abs(float(np.mean(same > edge)) - float(np.mean(other <= edge))))
+    yield (
+        f"voices: one voice, two texts: median distance {np.median(same):.2f}, 95 % {np.percentile(same, 95):.2f}; "
+        f"two voices: median {np.median(other):.2f}, 5 % {np.percentile(other, 5):.2f}; "
+        f"equal error {np.mean(same > equal):.1%} at SAME_OR_NOT = {equal:.2f}"
+    )
+
+
+def observe_recogniser(clips: ModuleType, seen: Observations) -> str:
+    """Letter and word errors of clear speech against its own text and against another."""
+    recogniser = default_recogniser()
+    if recogniser is None:
+        return "recogniser: none is installed"
+    texts = [text for text in clips.TEXTS if len(text) > 30][:8]
+    words: dict[str, list[float]] = defaultdict(list)
+    for voice in clips.SPEAKERS[:4]:
+        for index, text in enumerate(texts):
+            heard = recogniser.transcribe(clips.speak(text, voice), clips.RATE).text
+            for label, wanted in (("good", text), ("another text", texts[(index + 1) % len(texts)])):
+                reading = compare(wanted, heard)
+                if reading.error is not None and reading.word_error is not None:
+                    seen.note(label, {"letter_error": reading.error})
+                    words[label].append(reading.word_error)
+    return f"recogniser {recogniser.name}: mean word error " + ", ".join(
+        f"{np.mean(errors):.2f} ({label})" for label, errors in words.items()
+    )
+
+
+def _meet(label: str, verdicts: Sequence[object], seen: Observations) -> None:
+    rejection = first_rejection(verdicts)  # type: ignore[arg-type]
+    seen.confusion[label]["passed" if rejection is None else rejection.gate] += 1
+
+
+def room_table(seen: Observations) -> Iterator[str]:
+    """One line per limit: how near good clips and the classes it must catch come to it."""
+    yield f"| limit (version {thresholds.VERSION}) | value | unit | good clips come to | degenerate begin at | why |"
+    yield "| --- | ---: | --- | ---: | ---: | --- |"
+    for f in fields(THRESHOLDS):
+        value = getattr(THRESHOLDS, f.name)
+        good = bad = "-"
+        if f.name in _LIMITS:
+            measure, classes = _LIMITS[f.name]
+            upper = f.name.startswith("max")
+            ours = [x for label in ("good", "good voice") for x in seen.measures[label][measure]]
+            theirs = [x for label in classes for x in seen.measures[label][measure]]
+            good = f"{(max if upper else min)(ours):.3g}" if ours else "-"
+            bad = f"{(min if upper else max)(theirs):.3g}" if theirs else "-"
+        why = thresholds.reason_of(f.name)
+        yield f"| `{f.name}` | {value:g} | {thresholds.unit_of(f.name)} | {good} | {bad} | {why} |"
+
+
+def confusion_table(seen: Observations) -> Iterator[str]:
+    """One line per class: how many clips met which gate first."""
+    yield "| class | clips | met |"
+    yield "| --- | ---: | --- |"
+    for label, met in seen.confusion.items():
+        told = ", ".join(f"{gate} {count}" for gate, count in met.most_common())
+        yield f"| {label} | {met.total()} | {told} |"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints both tables as Markdown."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.calibrate_gates", description=__doc__.split("\n")[0])
+    parser.add_argument("--voices", type=Path, default=_DEFAULT_VOICES, help="directory of published .npz voices")
+    parser.add_argument("--no-recogniser", action="store_true", help="leave out intelligibility, which takes a minute")
+    options = parser.parse_args(arguments)
+    seen = Observations()
+    try:
+        clips = labelled_clips()
+        if options.voices.is_dir():
+            observe_voices(options.voices, clips, seen)
+        observe_sound(clips, seen)
+        notes = list(observe_speakers(clips, seen))
+        if not options.no_recogniser:
+            notes.append(observe_recogniser(clips, seen))
+    except BarkError as error:
+        print(f"calibration stopped: {error}", file=sys.stderr)
+        return 1
+    print(*room_table(seen), "", *confusion_table(seen), "", *notes, sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
