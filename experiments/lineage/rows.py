@@ -7,7 +7,6 @@ equal lines on every machine. Wall-clock facts (times, durations) are in no line
 from __future__ import annotations
 
 import base64
-import dataclasses
 import hashlib
 import json
 import math
@@ -57,17 +56,21 @@ def canonical_json(value: Any, what: str) -> str:
     Raises:
         LineageError: When it holds something that JSON has no form for, NaN and infinity included.
     """
-    try:
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
-    except (TypeError, ValueError) as error:
-        raise LineageError(
-            f"{what} cannot be recorded: {error}; use text, finite numbers, lists and mappings", "invalid"
-        ) from error
+    return _encoded(_IN_ORDER, value, what)
 
 
 def sorted_json(value: Any, what: str) -> str:
     """As `canonical_json`, with all keys sorted: equal mappings give equal texts."""
-    return canonical_json(_with_sorted_keys(value), what)
+    return _encoded(_SORTED, value, what)
+
+
+def _encoded(encoder: json.JSONEncoder, value: Any, what: str) -> str:
+    try:
+        return encoder.encode(value)
+    except (TypeError, ValueError) as error:
+        raise LineageError(
+            f"{what} cannot be recorded: {error}; use text, finite numbers, lists and mappings", "invalid"
+        ) from error
 
 
 def tuples(value: Any) -> Any:
@@ -110,7 +113,7 @@ def candidate_line(candidate: Candidate, genome_sha256: str, render_first: str |
 
 def settings_json(settings: RenderSettings) -> str:
     """All fields, so that a default of a later program does not change what was rendered."""
-    return sorted_json(dataclasses.asdict(settings), "render settings")
+    return sorted_json(vars(settings), "render settings")
 
 
 def request_json(request: RenderRequest) -> str:
@@ -119,7 +122,7 @@ def request_json(request: RenderRequest) -> str:
         name: getattr(request, name) for name in _REQUEST_PLAIN if getattr(request, name) is not None
     }
     if request.settings is not None:
-        facts["settings"] = dataclasses.asdict(request.settings)
+        facts["settings"] = vars(request.settings)
     if request.voice is not None:
         facts["voice"] = request.voice.sha256
     for name in ("semantic", "coarse"):
@@ -307,9 +310,5 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
-def _with_sorted_keys(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _with_sorted_keys(value[key]) for key in sorted(value)}
-    if isinstance(value, list | tuple):
-        return [_with_sorted_keys(part) for part in value]
-    return value
+_STYLE: dict[str, Any] = {"separators": (",", ":"), "ensure_ascii": False, "allow_nan": False, "default": _plain}
+_IN_ORDER, _SORTED = json.JSONEncoder(**_STYLE), json.JSONEncoder(**_STYLE, sort_keys=True)

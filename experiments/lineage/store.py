@@ -179,7 +179,8 @@ class Lineage(LineageReader):
             last = self._born(run_id)
             new = 0
             for candidate in candidates:
-                digest = rows.digest(_asked_line(candidate))
+                genome = candidate.genome.sha256
+                digest = rows.digest(_asked_line(candidate, genome))
                 if candidate.birth <= last:
                     self._require_same_birth(run_id, candidate.birth, digest)
                     continue
@@ -188,7 +189,7 @@ class Lineage(LineageReader):
                         f"run {run_id}: birth {candidate.birth} follows {last}; births are recorded without gaps",
                         "invalid",
                     )
-                self._insert_birth(write, run_id, candidate, digest)
+                self._insert_birth(write, run_id, candidate, bytes.fromhex(genome), digest)
                 last = self._last_births[run_id] = candidate.birth
                 new += 1
             if new:
@@ -348,7 +349,9 @@ class Lineage(LineageReader):
                 "conflict",
             )
 
-    def _insert_birth(self, write: sqlite3.Connection, run_id: int, candidate: Candidate, digest: bytes) -> None:
+    def _insert_birth(
+        self, write: sqlite3.Connection, run_id: int, candidate: Candidate, genome_sha256: bytes, digest: bytes
+    ) -> None:
         row, genome, first = row_id(run_id, candidate.birth), candidate.genome, candidate.render_first
         if candidate.parents and sum(parent.role == "first" for parent in candidate.parents) != 1:
             raise LineageError(
@@ -380,7 +383,7 @@ class Lineage(LineageReader):
                 candidate.island,
                 float(candidate.rate),
                 rows.signed(candidate.seed),
-                bytes.fromhex(genome.sha256),
+                genome_sha256,
                 digest,
                 time.time(),
             ),
@@ -478,9 +481,9 @@ class Lineage(LineageReader):
         return number
 
 
-def _asked_line(candidate: Candidate) -> str:
+def _asked_line(candidate: Candidate, genome_sha256: str) -> str:
     first = candidate.render_first
-    return rows.candidate_line(candidate, candidate.genome.sha256, None if first is None else rows.request_json(first))
+    return rows.candidate_line(candidate, genome_sha256, None if first is None else rows.request_json(first))
 
 
 def _voice_of(rendering: Rendering | None) -> VoiceHistory | None:
