@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from bark_infinity.error_handling import BarkError
 from bark_infinity.requests import Rendering
-from fusion import thresholds
+from fusion import speaker, thresholds
 from fusion.audio_gates import judge_audio
 from fusion.features import AcousticFeatures
 from fusion.gates import GateVerdict
@@ -21,6 +21,7 @@ from fusion.heard import Heard, Reader
 from fusion.intelligibility import judge_reading
 from fusion.objectives import Objective, Unknown
 from fusion.score import Score, Term
+from fusion.speaker import judge_speaker
 from fusion.token_gates import judge_tokens
 
 logger = logging.getLogger(__name__)
@@ -46,12 +47,19 @@ def sound_gate(heard: Heard) -> Iterable[GateVerdict]:
     return judge_audio(heard.frames, heard.features, text=heard.text)
 
 
+def speaker_gate(heard: Heard) -> Iterable[GateVerdict]:
+    """Two voices in one clip."""
+    return [judge_speaker(heard.frames)]
+
+
 def words_gate(heard: Heard) -> Iterable[GateVerdict]:
     """Says something else than its text, or no words at all; passes what nobody can read."""
     return [judge_reading(heard.reading)]
 
 
-GATES: Mapping[str, Gate] = MappingProxyType({"tokens": tokens_gate, "sound": sound_gate, "words": words_gate})
+GATES: Mapping[str, Gate] = MappingProxyType(
+    {"tokens": tokens_gate, "sound": sound_gate, "speaker": speaker_gate, "words": words_gate}
+)
 """The gates a critic asks unless told otherwise, in order, by what they look at."""
 
 
@@ -165,7 +173,7 @@ class Critic:
     def versions(self) -> Mapping[str, int]:
         """Definitions that went into a score; scores with different versions are never compared."""
         of_terms = {objective.name: objective.VERSION for objective in self.objectives}
-        return of_terms | {"features": AcousticFeatures.SCHEMA, "gates": thresholds.VERSION}
+        return of_terms | {"features": AcousticFeatures.SCHEMA, "gates": thresholds.VERSION, "speaker": speaker.VERSION}
 
 
 def explain(score: Score) -> str:

@@ -16,10 +16,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bark_infinity.error_handling import BarkError
 from fusion.features import AcousticFeatures, spoken_characters, unit_of
 from fusion.heard import Heard
 from fusion.score import Term
+from fusion.speaker import SAME_OR_NOT, voice_distance, voice_print
+from fusion.spectra import analyse
 
 
 @dataclass(frozen=True)
@@ -154,8 +159,31 @@ class Similarity:
     def __post_init__(self) -> None:
         check_half(self.name, self.half)
 
+    @classmethod
+    def to_voice(
+        cls,
+        audio: NDArray[np.floating],
+        sample_rate: int,
+        *,
+        name: str = "similarity",
+        reference: str = "the reference",
+    ) -> Similarity:
+        """Likeness of voice to a recording, whatever either says, by `fusion.speaker`.
+
+        Args:
+            audio: (S,) samples of the reference.
+            sample_rate: Hz.
+            name: Of the term.
+            reference: What it is, for people.
+
+        Raises:
+            BarkError: When the recording cannot be measured, or holds no sound.
+        """
+        wanted = voice_print(analyse(audio, sample_rate))
+        return cls(lambda heard: voice_distance(voice_print(heard.frames), wanted), SAME_OR_NOT, name, reference)
+
     def judge(self, heard: Heard) -> Term | Unknown:
-        """One minus nothing: near is good."""
+        """Falls with the distance."""
         distance = finite(self.name, self.distance(heard))
         return Term(self.name, closeness(distance, self.half), self.VERSION, distance, "distance")
 

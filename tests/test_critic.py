@@ -14,6 +14,7 @@ from labelled_clips import HAS_ESPEAK, RATE, TEXTS, likely_tokens, speak, with_f
 from bark_infinity.error_handling import BarkError
 from bark_infinity.requests import Rendering
 from bark_infinity.tokens import BarkTokens
+from fusion import speaker, thresholds
 from fusion.critic import GATES, Critic, explain
 from fusion.gates import GateVerdict
 from fusion.intelligibility import TextReading
@@ -256,7 +257,8 @@ def test_explanations_name_reason_and_numbers():
 
 def test_versions_of_everything_that_counts_are_told():
     assert Critic(recipe()).versions == {
-        "intelligibility": 1, "f0_median_hz": 1, "cleanliness": 1, "features": 1, "gates": 1,
+        "intelligibility": 1, "f0_median_hz": 1, "cleanliness": 1, "features": 1, "gates": thresholds.VERSION,
+        "speaker": speaker.VERSION,
     }  # fmt: skip
 
 

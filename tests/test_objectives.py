@@ -186,6 +186,16 @@ def test_similarity_to_itself_is_one():
     assert value(objective, with_features(f0_median_hz=GOOD.f0_median_hz + 10)) == pytest.approx(0.5)
 
 
+def test_a_recording_sounds_like_itself_and_less_like_another_voice():
+    one, same, other = (speech_like(seed, 1.5) for seed in (0, 0, 3))
+    objective = Similarity.to_voice(one, RATE, reference="my voice")
+    clips = [Heard(Rendering(BarkTokens(), "eos", audio)) for audio in (same, other)]
+    itself, another = (objective.judge(clip).value for clip in clips)
+    assert itself == 1
+    assert another < 0.5
+    assert "my voice" in objective.describe()
+
+
 @given(numbers, numbers, st.floats(0, 1e6), st.floats(0, 1e6))
 def test_preference_rises_with_liking_and_falls_with_doubt(mean_1, mean_2, doubt_1, doubt_2):
     (less, more), (sure, unsure) = sorted([mean_1, mean_2]), sorted([doubt_1, doubt_2])
