@@ -238,6 +238,14 @@ def test_a_language_switch_says_the_same_phrase_in_another_of_barks_languages():
         assert child.removeprefix("He said ").removesuffix("!") in thanks
 
 
+def test_a_prompt_without_a_phrase_of_the_book_gets_one_that_stands_alone():
+    for seed in range(20):
+        child = drawn("language_switch", ["I barked."], seed)
+        added = child.removeprefix("I barked. ").removesuffix(".").casefold()
+        assert any(added in map(str.casefold, row) for row in PHRASES)
+        assert added not in ("and", "und", "и")
+
+
 @pytest.mark.parametrize("limit", [8, 9, 10])
 def test_no_prompt_grows_beyond_the_limit(limit):
     text = "one two three four five six seven eight"

@@ -17,7 +17,7 @@ from bark_infinity.variation import NotApplicable, Parameters
 
 LANGUAGES = ("en", "de", "es", "fr", "hi", "it", "ja", "ko", "pl", "pt", "ru", "tr", "zh")  # as in voices' names
 
-_BOOK = """
+_SAID_ALONE = """
 yes | ja | sí | oui | हाँ | sì | はい | 네 | tak | sim | да | evet | 是的
 no | nein | no | non | नहीं | no | いいえ | 아니요 | nie | não | нет | hayır | 不是
 hello | hallo | hola | bonjour | नमस्ते | ciao | こんにちは | 안녕하세요 | cześć | olá | привет | merhaba | 你好
@@ -28,7 +28,10 @@ sorry | Entschuldigung | perdón | pardon | माफ़ कीजिए | scusa
 good morning | guten Morgen | buenos días | bonjour | सुप्रभात | buongiorno | おはようございます | 좋은 아침 | dzień dobry | bom dia | доброе утро | günaydın | 早上好
 good night | gute Nacht | buenas noches | bonne nuit | शुभ रात्रि | buonanotte | おやすみなさい | 안녕히 주무세요 | dobranoc | boa noite | спокойной ночи | iyi geceler | 晚安
 of course | natürlich | por supuesto | bien sûr | बेशक | certo | もちろん | 물론이죠 | oczywiście | claro | конечно | tabii ki | 当然
+very good | sehr gut | muy bien | très bien | बहुत अच्छा | molto bene | とても良い | 아주 좋아요 | bardzo dobrze | muito bem | очень хорошо | çok iyi | 很好
 my friend | mein Freund | amigo mío | mon ami | मेरे दोस्त | amico mio | 私の友達 | 내 친구 | mój przyjacielu | meu amigo | мой друг | dostum | 我的朋友
+"""  # noqa: E501 - one phrase, one line
+_SAID_WITHIN = """
 today | heute | hoy | aujourd'hui | आज | oggi | 今日 | 오늘 | dzisiaj | hoje | сегодня | bugün | 今天
 tomorrow | morgen | mañana | demain | कल | domani | 明日 | 내일 | jutro | amanhã | завтра | yarın | 明天
 and | und | y | et | और | e | そして | 그리고 | i | e | и | ve | 和
@@ -37,24 +40,31 @@ because | weil | porque | parce que | क्योंकि | perché | なぜ�
 now | jetzt | ahora | maintenant | अब | adesso | 今 | 지금 | teraz | agora | сейчас | şimdi | 现在
 music | Musik | música | musique | संगीत | musica | 音楽 | 음악 | muzyka | música | музыка | müzik | 音乐
 water | Wasser | agua | eau | पानी | acqua | 水 | 물 | woda | água | вода | su | 水
-very good | sehr gut | muy bien | très bien | बहुत अच्छा | molto bene | とても良い | 아주 좋아요 | bardzo dobrze | muito bem | очень хорошо | çok iyi | 很好
-"""  # noqa: E501 - one phrase, one line
-PHRASES = tuple(tuple(cell.strip() for cell in line.split("|")) for line in _BOOK.strip().splitlines())
+"""
+
+
+def _rows(book: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(cell.strip() for cell in line.split("|")) for line in book.strip().splitlines())
+
+
+PHRASES = _rows(_SAID_ALONE) + _rows(_SAID_WITHIN)  # each in all languages, in their order
+_N_ALONE = len(_rows(_SAID_ALONE))
 _LONGEST = max(len(phrase.split()) for row in PHRASES for phrase in row)
-_ADDED = tuple(range(len(PHRASES)))  # rows that may be said after any clause
 
 
 def _rows_by_words() -> dict[tuple[str, ...], list[int]]:
     rows: dict[tuple[str, ...], list[int]] = {}
     for number, row in enumerate(PHRASES):
         for phrase in row:
+            if len(phrase) == 1 and phrase.isascii():  # Polish "i" is an English pronoun
+                continue
             known = rows.setdefault(spoken_words(phrase), [])
             if number not in known:
                 known.append(number)
     return rows
 
 
-_ROWS = _rows_by_words()
+_ROWS_WITH = _rows_by_words()
 
 
 def _found(parts: Pieces) -> list[tuple[int, int, int]]:
@@ -66,7 +76,7 @@ def _found(parts: Pieces) -> list[tuple[int, int, int]]:
             # Punctuation inside would be lost, so a phrase has none.
             if not all(map(is_word, span)) or any(around_word(part)[2] for part in span[:-1]):
                 continue
-            rows = _ROWS.get(spoken_words(" ".join(span)))
+            rows = _ROWS_WITH.get(spoken_words(" ".join(span)))
             if rows:
                 found += [(start, length, row) for row in rows]
                 break
@@ -80,7 +90,7 @@ def _choose(prompts: Sequence[Pieces], rng: np.random.Generator) -> dict[str, An
         at, length, row = found[int(rng.integers(len(found)))]
     else:
         at, length = one_of([stop for _, stop in clauses(parts)], rng, "clause"), 0
-        row = one_of(_ADDED, rng, "phrase")
+        row = int(rng.integers(_N_ALONE))
     column = int(rng.integers(len(LANGUAGES)))
     return {"at": at, "pieces": length, "language": LANGUAGES[column], "text": PHRASES[row][column]}
 

@@ -79,8 +79,7 @@ def _choose_backcross(voices: Voices, rng: np.random.Generator) -> dict[str, Any
     length = round(rng.uniform(*_DONOR_SHARE) * min(size, other))
     if length < 1:
         raise NotApplicable(f"voices {ancestor.label} and {descendant.label} are too short to be crossed back")
-    cuts = _cuts(descendant, 0, other - length)
-    start = int(rng.choice(cuts[cuts >= other - min(size, other)] if size < other else cuts))
+    start = int(rng.choice(_cuts(descendant, max(0, other - size), other - length)))
     return {"before_end": other - start, "length": length}
 
 

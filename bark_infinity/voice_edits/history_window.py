@@ -40,6 +40,11 @@ class HistoryWindow:
         coarse_frames = math.ceil(looked_back * space.flat_coarse_per_semantic / space.n_coarse_codebooks)
         return max(self.semantic_slots, looked_back), max(self.fine_frames, coarse_frames)
 
+    def canonical(self, voice: VoiceHistory) -> VoiceHistory:
+        """The end of a voice that is read, rendered children's included: voices of equal views share it."""
+        n_semantic, n_frames = self.reads(voice.space)
+        return voice.visible_tail(n_semantic=n_semantic, n_frames=n_frames)
+
     def view(self, voice: VoiceHistory) -> tuple[bytes, ...]:
         """What the stages get of a voice; a checkpoint renders two voices of equal views alike.
 
