@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from bark_infinity.requests import Rendering, RenderRequest
 from bark_infinity.tokens import BarkTokens
-from fusion.critic import GATES, Critic
+from fusion.critic import GATES
 from fusion.features import AcousticFeatures, measure
 from fusion.heard import Heard
 
@@ -120,7 +120,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     clips = [speech_like(seed, options.seconds) for seed in range(options.clips)]
     naive(clips[0]), measure(clips[0], RATE)  # librosa compiles and caches on first use
     ours_ms, theirs_ms, gated_ms, worst = [], [], [], (0.0, "")
-    sound = Critic([], gates={"sound": GATES["sound"]})
     for clip in clips:
         ours_s, theirs_s, gated_s = [], [], []
         rendering = Rendering(BarkTokens(), "given", clip, RATE)
@@ -129,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             ours_s.append(seconds)
             seconds, theirs = _timed(naive, clip)
             theirs_s.append(seconds)
-            gated_s.append(_timed(sound.score, rendering)[0])
+            gated_s.append(_timed(_ask_all_gates, rendering, None)[0])
         ours_ms.append(1_000 * min(ours_s))
         theirs_ms.append(1_000 * min(theirs_s))
         gated_ms.append(1_000 * min(gated_s))
@@ -153,6 +152,13 @@ def _timed(run: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
     return time.process_time() - started, result
 
 
+def _ask_all_gates(rendering: Rendering, text: str | None) -> None:
+    """Features, and every gate but the recogniser's, which is not there; none is left out for an earlier rejection."""
+    heard = Heard(rendering, text)
+    for gate in GATES.values():
+        list(gate(heard))
+
+
 def _share_of_rendering(model: str) -> str:
     """Renders a sentence, judges it, and compares the processor time of both."""
     from bark_infinity.engine import BarkEngine
@@ -162,7 +168,7 @@ def _share_of_rendering(model: str) -> str:
         request = RenderRequest(text)
         engine.render([request])  # the first call allocates
         rendered_s, (rendering,) = _timed(engine.render, [request])
-    judged_s, _ = _timed(lambda: [list(gate(heard)) for heard in [Heard(rendering, text)] for gate in GATES.values()])
+    judged_s, _ = _timed(_ask_all_gates, rendering, text)
     return (
         f"{model}: rendering {1_000 * rendered_s:.0f} ms for {rendering.duration_s:.1f} s, features and all gates "
         f"{1_000 * judged_s:.1f} ms: {judged_s / rendered_s:.2%} of rendering"
