@@ -204,8 +204,12 @@ def test_marks_do_what_their_names_say():
 def test_wording_operators_do_what_their_names_say():
     assert applied("filler_insert", ["I know."], at=1, text="uh,") == "I uh, know."
     assert applied("filler_remove", ["I uh, know."], at=1) == "I know."
+    without = {drawn("filler_remove", ["I like it, so, well done uh yes."], seed) for seed in range(20)}
+    assert without == {"I like it, well done uh yes.", "I like it, so, well done yes."}
     crossed = applied("clause_crossover", ["Hello there, my friend.", "No. Go home!"], head_stop=2, tail_start=1)
     assert crossed == "Hello there, Go home!"
+    opened = applied("clause_crossover", ["♪ La la, la ♪", "No. Go home!"], head_stop=3, tail_start=1)
+    assert opened == "♪ La la, Go home! ♪"
     assert applied("clause_order", ["One. Two! Three?"], start=0, middle=1, stop=3) == "Two! Three? One."
     switched = applied("language_switch", ["Thank you, Ann."], at=0, pieces=2, language="de", text="danke")
     assert switched == "Danke, Ann."

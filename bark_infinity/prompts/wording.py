@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from bark_infinity.prompts.operators import Pieces, PromptEdit, one_of, recorded_text, whole_number
-from bark_infinity.prompts.pieces import clauses, is_word, spoken_words
+from bark_infinity.prompts.pieces import SONG, clauses, is_word, spoken_words
 from bark_infinity.variation import NotApplicable, Parameters
 
 FILLERS = ("uh", "um", "er", "hmm", "well", "so", "like", "okay", "right", "actually")
+_NOTHING_ELSE = ("uh", "um", "er", "hmm")  # the others are fillers only where a comma sets them apart
 
 
 def _choose_filler(prompts: Sequence[Pieces], rng: np.random.Generator) -> dict[str, Any]:
@@ -27,8 +28,14 @@ def _make_filler(prompts: Sequence[Pieces], parameters: Parameters) -> list[str]
 
 
 def _choose_no_filler(prompts: Sequence[Pieces], rng: np.random.Generator) -> dict[str, Any]:
-    fillers = [i for i, part in enumerate(prompts[0]) if is_word(part) and spoken_words(part)[0] in FILLERS]
+    (parts,) = prompts
+    fillers = [index for index, part in enumerate(parts) if is_word(part) and _is_filler(part)]
     return {"at": one_of(fillers, rng, "filler word")}
+
+
+def _is_filler(part: str) -> bool:
+    word = spoken_words(part)[0]
+    return word in _NOTHING_ELSE or (word in FILLERS and part.endswith(","))
 
 
 def _make_no_filler(prompts: Sequence[Pieces], parameters: Parameters) -> list[str]:
@@ -48,7 +55,9 @@ def _choose_crossover(prompts: Sequence[Pieces], rng: np.random.Generator) -> di
 def _make_crossover(prompts: Sequence[Pieces], parameters: Parameters) -> list[str]:
     first, second = prompts
     stop = whole_number(parameters, "head_stop", 1, len(first))
-    return [*first[:stop], *second[whole_number(parameters, "tail_start", 0, len(second) - 1) :]]
+    child = [*first[:stop], *second[whole_number(parameters, "tail_start", 0, len(second) - 1) :]]
+    sung = sum(part.count(SONG) for part in child)
+    return [*child, SONG] if sung % 2 else child  # a song that was cut open is closed
 
 
 def _choose_order(prompts: Sequence[Pieces], rng: np.random.Generator) -> dict[str, Any]:
