@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusion.preference.ask import information_of_pairs
-from fusion.preference.bradley_terry import BradleyTerry, Pairs, fit
+from fusion.preference.bradley_terry import Pairs, fit
 from fusion.preference.candidates import Array, CandidateTable, Reference
 from fusion.preference.judgements import Judgement, JudgementLog, Shown
 from fusion.preference.ladder import Decision
@@ -28,7 +28,7 @@ from fusion.preference.model import PreferenceModel
 
 SPREAD = 2.0  # deviation of planted utilities, in logits: a judge names the better of two at random about 82 % right
 COMPOSITE_CORRELATION = 0.3  # of the composite with what people like
-LINEAGES = 12
+LINEAGES = 26
 TEXTS = 4
 
 
@@ -88,7 +88,7 @@ def no_taste(features: Array, experts: Sequence[Array], rng: np.random.Generator
 
 
 def world(
-    taste: Taste, seed: int, *, candidates: int = 200, features: int = 10, embedding: int = 6, experts: int = 2
+    taste: Taste, seed: int, *, candidates: int = 200, features: int = 5, embedding: int = 3, experts: int = 2
 ) -> World:
     """A population of families on a few texts; ``taste`` draws its weights from the seed alone, not from the size."""
     rng = np.random.default_rng([seed, 1])
@@ -116,7 +116,7 @@ def pair_accuracy(utility: Array, believed: Array) -> float:
 
 
 def learning_curve(planted: World, *, informative: bool, answers: int, seed: int, every: int = 5) -> list[float]:
-    """Held-out accuracy of the linear model after every ``every`` answers; half the candidates are never asked about."""
+    """Held-out accuracy of the linear model every ``every`` answers; half the candidates are never asked about."""
     rng = np.random.default_rng([seed, 3])
     n = len(planted.table) // 2
     standard = Reference.fit(planted.table).standardise(planted.table)
@@ -150,3 +150,107 @@ def ladder_decision(taste: Taste, seed: int, answers: int) -> tuple[Decision, Pr
     planted = world(taste, seed)
     model = PreferenceModel(Reference.fit(planted.table), seed=seed)
     return model.learn(planted.random_log(answers, np.random.default_rng([seed, 4])), planted.table), model, planted
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the benchmark and prints its tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=10, help="worlds of each kind")
+    parser.add_argument("--answers", type=int, default=250, help="longest learning curve")
+    options = parser.parse_args(argv)
+    print_learning(options.seeds, options.answers)
+    print_ladder(options.seeds)
+    print_costs()
+    return 0
+
+
+def print_learning(seeds: int, answers: int) -> None:
+    """Answers that the linear model needs, by way of asking."""
+    print(f"Answers until the linear model names the better of two unheard candidates; median of {seeds} worlds.")
+    print(f"The judge itself is right {judge_accuracy():.0%} of the time.\n")
+    print("| features | questions | for 80 % | for 90 % | accuracy after 50 | after 100 | after 200 |")
+    print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    for features in (10, 30):
+        for informative in (True, False):
+            curves = [
+                learning_curve(
+                    world(linear_taste, seed, features=features), informative=informative, answers=answers, seed=seed
+                )
+                for seed in range(seeds)
+            ]
+            needed = [_median_needed(curves, accuracy, answers) for accuracy in (0.8, 0.9)]
+            after = [_after(curves, n) for n in (50, 100, 200)]
+            how = "informative" if informative else "random"
+            print(f"| {features} | {how} | {' | '.join(needed)} | {' | '.join(after)} |", flush=True)
+
+
+def print_ladder(seeds: int) -> None:
+    """Who speaks, by planted taste."""
+    print(f"\nWho speaks, of {seeds} worlds; accuracy is on held-out families and texts, against the judge's noise.\n")
+    print("| taste | answers | composite speaks | linear | heads | accuracy of composite | of linear | of heads |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    for name, taste, answers in (
+        ("none: coins", no_taste, 60),
+        ("none: coins", no_taste, 300),
+        ("weighted sum", linear_taste, 60),
+        ("weighted sum", linear_taste, 150),
+        ("weighted sum", linear_taste, 600),
+        ("not a sum", nonlinear_taste, 300),
+        ("not a sum", nonlinear_taste, 700),
+        ("not a sum", nonlinear_taste, 1_000),
+    ):
+        decisions = [ladder_decision(taste, seed, answers)[0] for seed in range(seeds)]
+        speaks = Counter(decision.speaks for decision in decisions)
+        rungs = [[decision.rungs[i].accuracy for decision in decisions if len(decision.rungs) > i] for i in range(3)]
+        shares = [f"{statistics.mean(rung):.0%}" if rung else "" for rung in rungs]
+        counts = f"{speaks['composite']} | {speaks['linear']} | {speaks['heads']}"
+        print(f"| {name} | {answers} | {counts} | {' | '.join(shares)} |", flush=True)
+
+
+def print_costs() -> None:
+    """What one more answer costs."""
+    print("\nCost of one more answer, of the next question among 200 candidates, and of climbing the ladder.\n")
+    print("| answers so far | linear model, ms | next question, ms | ladder with heads, s (every fifth more) |")
+    print("| --- | --- | --- | --- |", flush=True)
+    planted = world(linear_taste, 0, candidates=200)
+    for answers in (100, 300, 1_000):
+        log = planted.random_log(answers, np.random.default_rng(0))
+        model = PreferenceModel(Reference.fit(planted.table))
+        climb = _seconds(lambda model=model, log=log: model.learn(log, planted.table), 1)  # type: ignore[misc]
+        learn = _seconds(lambda model=model, log=log: model.learn(log, planted.table), 5)  # type: ignore[misc]
+        rng = np.random.default_rng(0)
+        ask = _seconds(lambda model=model, rng=rng: model.next_pair(planted.table, rng), 5)  # type: ignore[misc]
+        print(f"| {answers} | {learn * 1e3:.0f} | {ask * 1e3:.0f} | {climb - learn:.1f} |", flush=True)
+
+
+def judge_accuracy() -> float:
+    """How often the planted judge names the better one, over worlds."""
+    shares = []
+    for seed in range(5):
+        utility = world(linear_taste, seed).utility
+        i, j = np.triu_indices(len(utility), 1)
+        shares.append(float(np.mean(1 / (1 + np.exp(-np.abs(utility[i] - utility[j]))))))
+    return statistics.mean(shares)
+
+
+def _median_needed(curves: Sequence[Sequence[float]], accuracy: float, answers: int) -> str:
+    needed = [answers_needed(curve, accuracy) or answers + 1 for curve in curves]
+    median = statistics.median(needed)
+    return f"{median:.0f}" if median <= answers else f"over {answers}"
+
+
+def _after(curves: Sequence[Sequence[float]], answers: int, every: int = 5) -> str:
+    index = answers // every - 1
+    values = [curve[index] for curve in curves if len(curve) > index]
+    return f"{statistics.median(values):.0%}" if values else ""
+
+
+def _seconds(run: Callable[[], object], times: int) -> float:
+    started = time.perf_counter()
+    for _ in range(times):
+        run()
+    return (time.perf_counter() - started) / times
+
+
+if __name__ == "__main__":
+    sys.exit(main())

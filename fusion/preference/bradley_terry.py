@@ -7,7 +7,8 @@ in the order a, b to rater r, with d = sharpness_r (u_a - u_b) + position bias:
     P(a), P(b), P(tie) proportional to      exp(d/2), exp(-d/2), exp(tie)             of the rest
 
 The second line is Bradley and Terry (1952, Biometrika 39:324) with ties after Davidson (1970, JASA 65:317); the first
-makes "both bad" an absolute negative. Where only a choice was possible, P(a) = sigmoid(d). Weights have a Gaussian
+makes "both bad" an absolute negative. For raters who never use it the first line is left out, for those who never tie
+so is exp(tie), and where only a choice was possible both are: then P(a) = sigmoid(d). Weights have a Gaussian
 prior around the composite: weight 1 for it, 0 for every feature. The posterior is Laplace's, at the maximum found by
 Fisher scoring with exact gradients, with Fisher's expected information as its precision (positive definite always).
 How far features may move the utility is chosen by the evidence, so that noise teaches nothing.
@@ -32,6 +33,7 @@ FEATURE_SCALES = (0.1, 0.3, 1.0, 3.0)  # prior deviation of a usual candidate's 
 DEFAULT_FEATURE_SCALE = 1.0  # before anyone has judged
 COMPOSITE_WEIGHT = (1.0, 1.0)  # prior mean and deviation: one robust deviation of composite is worth e:1 odds
 LOG_SHARPNESS = (0.0, 0.5)  # of a rater
+MEAN_LOG_SHARPNESS = 0.02  # deviation of the raters' mean from 0: utilities are in logits of the usual rater
 POSITION = (0.0, 0.3)  # of the first shown, in logits
 TIE = (-0.5, 1.0)  # log of Davidson's parameter
 BAR = (-2.0, 1.0)  # utility below which a candidate is bad
@@ -50,7 +52,8 @@ class Pairs:
         outcome: Position in `OUTCOMES`.
         rater: Position in ``raters``.
         weight: In whole answers.
-        forced: Whether only a choice was possible.
+        may_tie: Whether its rater is known to use ``tie``, and could.
+        may_refuse: Whether its rater is known to use ``both_bad``, and could.
         raters: Names.
     """
 
@@ -59,7 +62,8 @@ class Pairs:
     outcome: NDArray[np.int64]
     rater: NDArray[np.int64]
     weight: Array
-    forced: NDArray[np.bool_]
+    may_tie: NDArray[np.bool_]
+    may_refuse: NDArray[np.bool_]
     raters: tuple[str, ...]
 
     @classmethod
@@ -76,13 +80,17 @@ class Pairs:
                 "give features of every candidate that was judged"
             )
         raters = tuple(dict.fromkeys(one.rater for one in comparisons))
+        # Whoever never says "tie" or "both bad" may not know or have that answer: their silence is no evidence.
+        ties = {one.rater for one in comparisons if one.outcome == "tie"}
+        refusals = {one.rater for one in comparisons if one.outcome == "both_bad"}
         return cls(
             np.array([rows[one.first.candidate] for one in comparisons], np.int64),
             np.array([rows[one.second.candidate] for one in comparisons], np.int64),
             np.array([OUTCOMES.index(one.outcome) for one in comparisons], np.int64),
             np.array([raters.index(one.rater) for one in comparisons], np.int64),
             np.array([one.weight for one in comparisons], np.float64),
-            np.array([one.forced for one in comparisons], np.bool_),
+            np.array([not one.forced and one.rater in ties for one in comparisons], np.bool_),
+            np.array([not one.forced and one.rater in refusals for one in comparisons], np.bool_),
             raters,
         )
 
@@ -93,7 +101,7 @@ class Pairs:
         """The comparisons that are kept; raters keep their numbers."""
         return Pairs(
             self.first[kept], self.second[kept], self.outcome[kept], self.rater[kept],
-            self.weight[kept], self.forced[kept], self.raters,
+            self.weight[kept], self.may_tie[kept], self.may_refuse[kept], self.raters,
         )  # fmt: skip
 
 
@@ -134,7 +142,8 @@ class BradleyTerry:
         """(N, N) covariance of utilities, with what lies beyond the reference's range."""
         columns = self._columns(candidates)
         joint: Array = columns @ self.covariance @ columns.T
-        return joint + np.diag(self.strangeness(candidates))
+        joint[np.diag_indices(len(joint))] += self.strangeness(candidates)
+        return joint
 
     def variance(self, candidates: Standardised) -> Array:
         """(N,) variance of utilities: the diagonal of `covariance_of`."""
@@ -144,7 +153,8 @@ class BradleyTerry:
 
     def strangeness(self, candidates: Standardised) -> Array:
         """(N,) variance of utilities because nothing like them is in the reference."""
-        return np.square(self.feature_deviation) * candidates.excess
+        strange: Array = np.square(self.feature_deviation) * candidates.excess
+        return strange
 
     def sample(self, candidates: Standardised, rng: np.random.Generator) -> Array:
         """(N,) utilities under one draw of the weights."""
@@ -160,7 +170,7 @@ class BradleyTerry:
 @dataclass(frozen=True, eq=False)
 class _Prior:
     mean: Array  # (P + R + 3,)
-    precision: Array
+    precision: Array  # squared
 
 
 def fit(
@@ -214,7 +224,7 @@ def _fit(
             break  # no step is uphill in floating point: this is the maximum
         parameters, (value, gradient, information) = trial, outcome
     covariance: Array = np.linalg.inv(information).astype(np.float64)
-    log_determinant = float(np.linalg.slogdet(information)[1] - np.log(prior.precision).sum())
+    log_determinant = float(np.linalg.slogdet(information)[1] - np.linalg.slogdet(prior.precision)[1])
     position, tie, bar = (float(one) for one in parameters[n_columns + n_raters :])
     fitted = BradleyTerry(
         weights=parameters[:n_columns],
@@ -234,7 +244,10 @@ def _fit(
 def _prior(n_columns: int, n_raters: int, deviation: float) -> _Prior:
     rows = [COMPOSITE_WEIGHT, *[(0.0, deviation)] * (n_columns - 1), *[LOG_SHARPNESS] * n_raters, POSITION, TIE, BAR]
     mean, deviations = np.array(rows).T
-    return _Prior(mean, deviations**-2.0)
+    precision = np.diag(deviations**-2.0)
+    raters = slice(n_columns, n_columns + n_raters)
+    precision[raters, raters] += (MEAN_LOG_SHARPNESS * max(1, n_raters)) ** -2.0
+    return _Prior(mean, precision)
 
 
 def posterior(
@@ -247,7 +260,7 @@ def posterior(
         columns: (N, P) standardised candidates.
         pairs: n comparisons.
         prior_mean: (P + R + 3,).
-        prior_precision: (P + R + 3,) diagonal of the prior's inverse covariance.
+        prior_precision: (P + R + 3,) squared, inverse of the prior's covariance.
 
     Returns:
         Value without the prior's constant; (P + R + 3,) gradient; (P + R + 3,) squared, expected negative curvature.
@@ -257,7 +270,7 @@ def posterior(
     each = np.arange(n)
     said = np.log(np.maximum(chances[each, pairs.outcome], 1e-300))
     away = parameters - prior_mean
-    value = float(pairs.weight @ said - (prior_precision * away**2).sum() / 2)
+    value = float(pairs.weight @ said - away @ prior_precision @ away / 2)
     slopes = pairs.weight[:, None] * scores[each, pairs.outcome]  # (n, 6)
     weighed = scores * (chances * pairs.weight[:, None])[..., None]
     inner = scores.transpose(0, 2, 1) @ weighed  # (n, 6, 6) information about the six numbers of each comparison
@@ -271,13 +284,13 @@ def posterior(
     )
     by_utility = [sum(inner[:, i, j, None] * sides[j] for j in (0, 1)) for i in (0, 1)]  # (n, P) each
     across = [np.einsum("nk,nkr->nr", inner[:, i, 2:], rest) for i in (0, 1)]
-    information = np.diag(prior_precision)
+    information = prior_precision.copy()
     information[:n_columns, :n_columns] += sides[0].T @ by_utility[0] + sides[1].T @ by_utility[1]
     corner = sides[0].T @ across[0] + sides[1].T @ across[1]
     information[:n_columns, n_columns:] += corner
     information[n_columns:, :n_columns] += corner.T
     information[n_columns:, n_columns:] += np.einsum("nkr,nks->rs", rest, inner[:, 2:, 2:] @ rest)
-    return value, gradient - prior_precision * away, information
+    return value, gradient - prior_precision @ away, information
 
 
 def _scores(parameters: Array, columns: Array, pairs: Pairs) -> tuple[Array, Array]:
@@ -289,25 +302,24 @@ def _scores(parameters: Array, columns: Array, pairs: Pairs) -> tuple[Array, Arr
     utility = columns @ weights
     u = np.stack([utility[pairs.first], utility[pairs.second]], axis=1)  # (n, 2)
     sharpness = np.exp(log_sharpness)[pairs.rater]
-    free = ~pairs.forced
     # Davidson's stage.
     d = sharpness * (u[:, 0] - u[:, 1]) + position
-    logits = np.stack([d / 2, -d / 2, np.where(free, tie, -np.inf)], axis=1)
+    logits = np.stack([d / 2, -d / 2, np.where(pairs.may_tie, tie, -np.inf)], axis=1)
     logits = logits - logits.max(axis=1, keepdims=True)
     shares = np.exp(logits)
     shares /= shares.sum(axis=1, keepdims=True)  # (n, 3)
     lean = (shares[:, 0] - shares[:, 1]) / 2
     by_d = np.stack([0.5 - lean, -0.5 - lean, -lean], axis=1)  # (n, 3)
-    by_tie = (np.array([0.0, 0.0, 1.0]) - shares[:, 2:]) * free[:, None]
+    by_tie = (np.array([0.0, 0.0, 1.0]) - shares[:, 2:]) * pairs.may_tie[:, None]
     # The stage before it: are both bad?
     t = sharpness[:, None] * (bar - u)
     bad = _sigmoid(t)  # (n, 2)
-    both = np.where(free, bad[:, 0] * bad[:, 1], 0.0)
+    both = np.where(pairs.may_refuse, bad[:, 0] * bad[:, 1], 0.0)
     by_t_bad = 1 - bad
     by_t_else = -(both / np.maximum(1 - both, 1e-12))[:, None] * by_t_bad
     chances = np.concatenate([shares * (1 - both)[:, None], both[:, None]], axis=1)
     by_t = np.concatenate([np.repeat(by_t_else[:, None], 3, axis=1), by_t_bad[:, None]], axis=1)  # (n, 4, 2)
-    by_t *= free[:, None, None]
+    by_t *= pairs.may_refuse[:, None, None]
     by_d = np.concatenate([by_d, np.zeros((len(d), 1))], axis=1)  # (n, 4)
     by_tie = np.concatenate([by_tie, np.zeros((len(d), 1))], axis=1)
     slope = sharpness[:, None]

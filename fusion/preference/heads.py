@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import log_softmax, logsigmoid
 
+from bark_infinity.error_handling import BarkError
 from fusion.preference.bradley_terry import BradleyTerry, Pairs
 from fusion.preference.candidates import Array, Standardised
 
@@ -63,6 +64,20 @@ class Heads:
         residuals: Array = added.T.double().numpy()
         return residuals
 
+    def check(self, columns: Sequence[int]) -> None:
+        """Raises a `BarkError` when shapes do not fit each other, or experts of so many columns each."""
+        columns = [one for one in columns if one]
+        members, width = self.readout.shape if self.readout.ndim == 2 else (0, 0)
+        expected = [
+            *((one, members, width) for one in columns),
+            (len(columns), members, width),
+            *((one, members, len(columns)) for one in columns),
+            (members, len(columns)),
+        ]
+        shapes = [array.shape for array in (*self.projections, self.shifts, *self.gates, self.gate_shift)]
+        if not members or shapes != expected:
+            raise BarkError(f"heads have shapes {shapes}, expected {expected} for experts of {columns} columns")
+
     def usage(self, experts: Sequence[Array]) -> Array:
         """(E,) share of the candidates' mix that each expert makes, over all members."""
         with torch.no_grad():
@@ -78,36 +93,44 @@ class HeadEnsemble:
     Attributes:
         base: What they add to.
         heads: The members.
+        trust: Factor on what they add, from cross-validation.
     """
 
     base: BradleyTerry
     heads: Heads
+    trust: float = 1.0
 
     def mean(self, candidates: Standardised) -> Array:
         """(N,) expected utility, in logits."""
-        mean: Array = self.base.mean(candidates) + self.heads.residuals(candidates.experts).mean(axis=0)
+        mean: Array = self.base.mean(candidates) + self._added(candidates).mean(axis=0)
         return mean
 
     def covariance_of(self, candidates: Standardised) -> Array:
         """(N, N) covariance of utilities: the linear model's, and between members."""
         away = self._disagreement(candidates)
-        return self.base.covariance_of(candidates) + away.T @ away
+        covariance: Array = self.base.covariance_of(candidates) + away.T @ away
+        return covariance
 
     def variance(self, candidates: Standardised) -> Array:
         """(N,) variance of utilities."""
-        return self.base.variance(candidates) + np.square(self._disagreement(candidates)).sum(axis=0)
+        variance: Array = self.base.variance(candidates) + np.square(self._disagreement(candidates)).sum(axis=0)
+        return variance
 
     def sample(self, candidates: Standardised, rng: np.random.Generator) -> Array:
         """(N,) utilities under one draw of the linear weights and of the members' disagreement."""
         away = self._disagreement(candidates)
-        added = self.heads.residuals(candidates.experts).mean(axis=0) + rng.standard_normal(len(away)) @ away
-        return self.base.sample(candidates, rng) + added
+        added = self._added(candidates).mean(axis=0) + rng.standard_normal(len(away)) @ away
+        drawn: Array = self.base.sample(candidates, rng) + added
+        return drawn
 
     def _disagreement(self, candidates: Standardised) -> Array:
         """(M, N) such that its square sums to the members' variance."""
-        added = self.heads.residuals(candidates.experts)
+        added = self._added(candidates)
         away: Array = (added - added.mean(axis=0)) / math.sqrt(max(1, len(added) - 1))
         return away
+
+    def _added(self, candidates: Standardised) -> Array:
+        return self.trust * self.heads.residuals(candidates.experts)
 
 
 def train(
@@ -164,7 +187,8 @@ class _Choices:
     first: Tensor  # (n,)
     second: Tensor
     outcome: Tensor  # (n, 1)
-    free: Tensor  # (n, 1)
+    may_tie: Tensor  # (n, 1)
+    may_refuse: Tensor
     base: Tensor  # (N, M)
     sharpness: Tensor  # (n, M)
     position: Tensor  # (M,)
@@ -182,7 +206,8 @@ class _Choices:
             torch.as_tensor(pairs.first),
             torch.as_tensor(pairs.second),
             torch.as_tensor(pairs.outcome)[:, None],
-            torch.as_tensor(~pairs.forced)[:, None],
+            torch.as_tensor(pairs.may_tie)[:, None],
+            torch.as_tensor(pairs.may_refuse)[:, None],
             by_model([base.mean(candidates) for base in bases]),
             by_model([np.exp(base.log_sharpness)[pairs.rater] for base in bases]),
             by_model([base.position for base in bases]),
@@ -195,11 +220,11 @@ class _Choices:
         utility = self.base + added
         first, second = utility[self.first], utility[self.second]
         d = self.sharpness * (first - second) + self.position
-        tie = torch.where(self.free, self.tie, -torch.inf)
+        tie = torch.where(self.may_tie, self.tie, -torch.inf)
         of_three = log_softmax(torch.stack([d / 2, -d / 2, tie]), dim=0)
         both = logsigmoid(self.sharpness * (self.bar - first)) + logsigmoid(self.sharpness * (self.bar - second))
         neither = torch.log1p(-both.exp().clamp(max=1 - 1e-6))
-        stage = torch.where(self.free, neither, 0.0)
+        stage = torch.where(self.may_refuse, neither, 0.0)
         said = of_three.gather(0, self.outcome.clamp(max=2).expand_as(d)[None])[0] + stage
         return torch.where(self.outcome == 3, both, said)
 

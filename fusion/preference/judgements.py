@@ -239,7 +239,7 @@ class JudgementLog:
     def save(self, path: Path) -> None:
         """Writes the whole log as JSON lines; the file is replaced at once or not at all."""
         lines = [json.dumps({"format": FORMAT, "version": FORMAT_VERSION})]
-        lines += [json.dumps(_to_json(entry), ensure_ascii=False) for entry in self._entries]
+        lines += [json.dumps(_to_json(entry)) for entry in self._entries]
         beside = path.with_name(path.name + ".part")
         with beside.open("w", encoding="utf-8", newline="\n") as file:
             file.write("\n".join(lines) + "\n")
@@ -256,10 +256,14 @@ class JudgementLog:
         """
         log = cls()
         try:
-            lines = path.read_text("utf-8").splitlines()
+            lines = path.read_text("utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise BarkError(f"judgements {path.name} cannot be read ({error}); check the path") from error
-        for number, line in enumerate(lines, 1):
+        if lines[-1]:
+            raise BarkError(f"judgements {path.name} ends within a line, so it is cut; restore it from a backup")
+        if len(lines) < 2:
+            raise BarkError(f"judgements {path.name} is empty, expected a header line; restore it from a backup")
+        for number, line in enumerate(lines[:-1], 1):
             try:
                 entry = json.loads(line)
                 if number == 1:
@@ -272,8 +276,6 @@ class JudgementLog:
                 raise BarkError(
                     f"judgements {path.name}, line {number} is not a judgement ({error}); restore it from a backup"
                 ) from error
-        if not lines:
-            raise BarkError(f"judgements {path.name} is empty, expected a header line; restore it from a backup")
         return log
 
     def _all(self) -> Iterator[tuple[int, Judgement]]:

@@ -7,9 +7,10 @@ trainings. So lineages are dealt into 13 blocks, the points of a projective plan
 lines of four. A cell of held-out choices is a line and one of four blocks of texts; they are predicted by a model that
 learnt from no choice that touches any of them. Every choice is predicted once.
 
-A bigger model's gain is in log loss, summed by held-out cell, and tested against chance by flipping signs of cells.
-Whoever does not pass stays shadow: learning, reported, silent. Looking after every answer would find luck, and cost
-more with every answer, so the ladder is climbed only whenever there is a fifth more to learn from.
+What the heads add to the linear model is trusted as far as it predicted other cells. A bigger model's gain is in log
+loss, summed by held-out cell, and tested against chance by flipping signs of cells. Whoever does not pass stays
+shadow: learning, reported, silent. Looking after every answer would find luck, and cost more with every answer, so
+the ladder is climbed only whenever there is a fifth more to learn from.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ LINEAGE_BLOCKS = 13
 _LINE = (0, 1, 3, 9)  # differences of which take every value modulo 13 once: Singer's plane of 13 points and 13 lines
 TEXT_BLOCKS = 4
 FEWEST_LINEAGES = 4  # so that a choice between two families leaves two to learn from
+TRIAL_MEMBERS = 3  # of an ensemble in cross-validation; the five that speak are better, if anything
+TRUST = tuple(np.linspace(0, 1.5, 16).tolist())  # factors on what the heads add, to choose from
 _FLIPS = 9_999
 
 
@@ -85,6 +88,7 @@ class Decision:
         comparisons: How many it rests on.
         rungs: What was measured, smallest model first.
         climbs: Trials, in order.
+        trust: Factor on what the heads add to the linear model; 0 before they were tried.
     """
 
     speaks: Level
@@ -92,6 +96,7 @@ class Decision:
     comparisons: int = 0
     rungs: tuple[Rung, ...] = ()
     climbs: tuple[Climb, ...] = ()
+    trust: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,10 +164,11 @@ def decide(
     if len(lineages) < FEWEST_LINEAGES or not decided.any():
         return Decision(
             "composite",
-            f"choices are about {len(lineages)} lineages; to test a model, {FEWEST_LINEAGES} and a preference are needed",
+            f"choices are about {len(lineages)} lineages; to test a model, {FEWEST_LINEAGES} and a choice are needed",
             len(pairs),
         )
     folds = grouped_folds(comparisons)
+    trust = 0.0
     names: list[Level] = ["composite", "linear"]
     flats = [fit(candidates, pairs.where(kept), use="composite") for kept in folds.kept]
     linears = [fit(candidates, pairs.where(kept)) for kept in folds.kept]
@@ -172,7 +178,8 @@ def decide(
     ]
     if heads and len(pairs) >= FIRST_HEADS:
         names.append("heads")
-        chances.append(_held_out(folds, _head_chances(linears, folds, candidates, pairs, seed)))
+        head_chances, trust = _head_chances(linears, folds, candidates, pairs, seed)
+        chances.append(head_chances)
     losses = [_losses(chance, pairs)[decided] for chance in chances]
     weight, cell = pairs.weight[decided], folds.cell[decided]
     rungs = tuple(
@@ -193,7 +200,7 @@ def decide(
         passed = p < SIGNIFICANCE and best
         climbs.append(Climb(names[speaker], names[bigger], float(np.average(saved, weights=weight)), p, passed))
         speaker = bigger if passed else speaker
-    return Decision(names[speaker], _why(names[speaker], rungs, climbs, folds), len(pairs), rungs, tuple(climbs))
+    return Decision(names[speaker], _why(names[speaker], rungs, climbs, folds), len(pairs), rungs, tuple(climbs), trust)
 
 
 def sign_flip_p(gains: Array, rng: np.random.Generator) -> float:
@@ -214,27 +221,40 @@ def _held_out(folds: Folds, by_fold: Iterable[Array]) -> Array:
 def _chances(models: Sequence[BradleyTerry], candidates: Standardised, pairs: Pairs) -> Iterable[Array]:
     """(n,) chance that the first was chosen, by fold."""
     for model in models:
-        mean = model.mean(candidates)
-        columns = candidates.columns[:, : len(model.weights)]
-        away = columns[pairs.first] - columns[pairs.second]
-        variance = np.einsum("np,pq,nq->n", away, model.covariance, away)
-        sharpness = np.exp(model.log_sharpness)[pairs.rater]
-        difference = sharpness * (mean[pairs.first] - mean[pairs.second]) + model.position
-        yield chance_of_first(difference, np.square(sharpness) * np.maximum(variance, 0.0))
+        difference, variance = _difference(model, candidates, pairs)
+        yield chance_of_first(difference, variance)
+
+
+def _difference(model: BradleyTerry, candidates: Standardised, pairs: Pairs) -> tuple[Array, Array]:
+    """(n,) mean and variance, in logits of each comparison's rater, by which the first is better."""
+    columns = candidates.columns[:, : len(model.weights)]
+    away = columns[pairs.first] - columns[pairs.second]
+    sharpness = np.exp(model.log_sharpness)[pairs.rater]
+    variance = np.square(sharpness) * np.einsum("np,pq,nq->n", away, model.covariance, away)
+    return sharpness * (away @ model.weights) + model.position, np.maximum(variance, 0.0)
 
 
 def _head_chances(
     linears: Sequence[BradleyTerry], folds: Folds, candidates: Standardised, pairs: Pairs, seed: int
-) -> Iterable[Array]:
+) -> tuple[Array, float]:
+    """(n,) held-out chance that the first was chosen, and how far what the heads add can be trusted.
+
+    The trust is the factor on what they add that predicts best; every cell is predicted with that of the others.
+    """
     from fusion.preference.heads import train  # torch is loaded once there is enough to train on
 
-    for ensemble in train(candidates, pairs, linears, folds.kept, seed=seed):
-        mean, covariance = ensemble.mean(candidates), ensemble.covariance_of(candidates)
-        a, b = pairs.first, pairs.second
-        sharpness = np.exp(ensemble.base.log_sharpness)[pairs.rater]
-        variance = covariance[a, a] + covariance[b, b] - 2 * covariance[a, b]
-        difference = sharpness * (mean[a] - mean[b]) + ensemble.base.position
-        yield chance_of_first(difference, np.square(sharpness) * np.maximum(variance, 0.0))
+    parts: list[tuple[Array, ...]] = []
+    for ensemble in train(candidates, pairs, linears, folds.kept, seed=seed, members=TRIAL_MEMBERS):
+        added = ensemble.heads.residuals(candidates.experts)
+        added = (added[:, pairs.first] - added[:, pairs.second]) * np.exp(ensemble.base.log_sharpness)[pairs.rater]
+        parts.append((*_difference(ensemble.base, candidates, pairs), added.mean(axis=0), added.var(axis=0, ddof=1)))
+    difference, variance, added, spread = (_held_out(folds, part) for part in zip(*parts, strict=True))
+    chances = np.stack([chance_of_first(difference + t * added, variance + t * t * spread) for t in TRUST])
+    losses = pairs.weight * (pairs.outcome < 2) * np.stack([_losses(chance, pairs) for chance in chances])
+    in_cell = np.stack([np.bincount(folds.cell, loss) for loss in losses])  # (trust, cells)
+    best_elsewhere = (in_cell.sum(axis=1, keepdims=True) - in_cell).argmin(axis=0)
+    trust = TRUST[int(in_cell.sum(axis=1).argmin())]
+    return chances[best_elsewhere[folds.cell], np.arange(len(pairs))], trust
 
 
 def _losses(chance: Array, pairs: Pairs) -> Array:

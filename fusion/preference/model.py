@@ -14,15 +14,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fusion.preference import storage
 from fusion.preference.ask import Asked, Belief, Question, next_pair
 from fusion.preference.bradley_terry import DEFAULT_FEATURE_SCALE, BradleyTerry, Pairs, chance_of_first, fit
 from fusion.preference.candidates import Array, CandidateTable, Reference, Standardised
 from fusion.preference.judgements import CandidateId, Comparison, Consistency, JudgementLog
 from fusion.preference.ladder import Decision, Level, decide, last_look
+
+if TYPE_CHECKING:
+    from fusion.preference.heads import HeadEnsemble  # imports torch, which is loaded when there is enough to learn
+
+JUDGEMENTS = "judgements.jsonl"
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +104,7 @@ class PreferenceModel:
 
     def _forget(self) -> None:
         self._linear: BradleyTerry = self._prior
-        self._ensemble: Belief | None = None
+        self._ensemble: HeadEnsemble | None = None
         self._decision = Decision("composite", "nobody has judged yet")
         self._look = ""  # digest of what the decision rests on
         self._asked: dict[frozenset[CandidateId], Asked] = {}
@@ -178,6 +186,32 @@ class PreferenceModel:
             self._linear.position,
         )
 
+    def save(self, directory: Path) -> None:
+        """Writes model and judgements: JSON, JSON lines and safetensors; nothing that could be executed."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self._log.save(directory / JUDGEMENTS)
+        storage.save(
+            directory,
+            storage.State(
+                self.reference, self.seed, self.heads, self._look, self._decision, self._linear, self._ensemble
+            ),
+        )
+
+    @classmethod
+    def load(cls, directory: Path) -> PreferenceModel:
+        """Reads what `save` wrote; predictions are equal to the bit.
+
+        Raises:
+            BarkError: When a file is missing or not what it should be.
+        """
+        state = storage.load(directory)
+        model = cls(state.reference, seed=state.seed, heads=state.heads)
+        model._linear, model._decision, model._look = state.linear, state.decision, state.look
+        model._ensemble = state.ensemble
+        model._log = JudgementLog.load(directory / JUDGEMENTS)
+        model._asked = _asked(model._log.comparisons())
+        return model
+
     def _belief(self) -> Belief:
         if self._decision.speaks == "heads":
             assert self._ensemble is not None
@@ -201,7 +235,8 @@ class PreferenceModel:
             from fusion.preference.heads import train
 
             everything = np.ones((1, len(pairs)), np.bool_)
-            (self._ensemble,) = train(candidates, pairs, [fit(candidates, pairs)], everything, seed=self.seed)
+            (ensemble,) = train(candidates, pairs, [fit(candidates, pairs)], everything, seed=self.seed)
+            self._ensemble = replace(ensemble, trust=self._decision.trust)
         self._look = digest.hexdigest()
 
 
