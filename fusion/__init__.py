@@ -1,12 +1,13 @@
 """Fusion: listening to renderings and judging them.
 
 * `score`: what a judgement is: a status first, then named terms
-* `features`: acoustic features of a clip, in physical units
-* `gates`: what is rejected, with reason and evidence
+* `spectra`, `pitch`, `features`: what a clip is like, measured in one pass, in physical units
+* `gates` (`token_gates`, `audio_gates`, `thresholds`): what is rejected, with reason and evidence
 * `intelligibility`, `speaker`: does it say the text, is it the same voice
-* `transformer`: FusionTransformer, a mixture of experts over Hugging Face encoders
+* `objectives`, `objective_spec`, `novelty`: what a recipe can ask for, as terms in [0, 1]
+* `critic` (`heard`, `replicates`): all of it in order, cheapest first
+* `transformer` (`experts`, `alignment`, `gate`, ...): FusionTransformer, a mixture of Hugging Face encoders
 * `preference`: learning what people like from pairwise choices
-* `critic`: all of it in order, cheapest first
 
 Names are imported when they are first used, so importing the package costs nothing.
 """

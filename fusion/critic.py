@@ -117,13 +117,16 @@ class Critic:
                         )
                     evidence |= {key: value for key, value in verdict.evidence.items() if not key.endswith("_limit")}
             judged: dict[str, Term] = {}
+            unknown: dict[str, str] = {}
             for objective in sorted(self.objectives, key=lambda one: one.listens):
                 doing = objective.name
                 result = objective.judge(heard)
-                if not isinstance(result, Unknown):
+                if isinstance(result, Unknown):
+                    unknown[objective.name] = result.why
+                else:
                     judged[objective.name] = result
             terms = {one.name: judged[one.name] for one in self.objectives if one.name in judged}
-            return Score("ok", terms=terms, measures=evidence | dict(heard.measures()))
+            return Score("ok", terms=terms, measures=evidence | dict(heard.measures()), unknown=unknown)
         except BarkError as error:
             return Score("failed", reason=f"{doing}: {error}")
         except Exception as error:
@@ -165,8 +168,7 @@ class Critic:
             return explain(score)
         wanted = {objective.name: objective.describe() for objective in self.objectives}
         lines = [_line(term, wanted.get(term.name)) for term in score.terms.values()]
-        unknown = [name for name in wanted if name not in score.terms]
-        lines += [f"{name}: not judged, there was nothing to judge it by (wanted: {wanted[name]})" for name in unknown]
+        lines += [f"{name}: not judged, {why} (wanted: {wanted[name]})" for name, why in score.unknown.items()]
         return "\n".join(lines) or "It passed every gate; nothing else was asked for."
 
     @property

@@ -24,7 +24,7 @@ _SHOWN = 12  # words of a transcript in a reason
 
 @dataclass(frozen=True)
 class TextReading:
-    """How well a clip says its text; satisfies `fusion.heard.Reading`.
+    """How well a clip says its text.
 
     Attributes:
         unknown: Why nobody could tell; None when somebody could, and only then the rest means something.

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from bark_infinity.error_handling import BarkError
 
 Status = Literal[
-    "ok",  # judged: every asked term has a value
+    "ok",  # judged: every asked term that could be judged has a value
     "rejected",  # a gate found it unfit, and says why
     "failed",  # it could not be rendered or judged
 ]
@@ -56,6 +56,7 @@ class Score:
         reason: Why it was rejected or failed, in plain words.
         evidence: Numbers behind the reason.
         measures: Everything measured on the way, by name; finite.
+        unknown: Terms that were asked for and could not be judged, each with why; unknown is not bad.
     """
 
     status: Status
@@ -63,6 +64,7 @@ class Score:
     reason: str | None = None
     evidence: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
     measures: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
+    unknown: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
 
     def __post_init__(self) -> None:
         if (self.status == "ok") != (self.reason is None):
