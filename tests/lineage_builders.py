@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from pathlib import Path
+
 import numpy as np
 
 from bark_infinity.requests import Rendering, RenderRequest, RenderSettings, StageStats
@@ -10,6 +13,9 @@ from bark_infinity.voices.history import VoiceHistory
 from digital_evolution import Candidate, Genome, Parent
 from experiments.lineage import Lineage
 from fusion.score import Score, Term
+
+DATA = Path(__file__).parent / "data"
+FIXTURE_CONTENT = "a76e1fe9a6907859b76137898a342377288464e4e9b675123644096f1510e2fc"  # of the 12 births in all fixtures
 
 WEIGHTS = {"intelligibility": 2.0, "pitch": 1.0}
 
@@ -92,3 +98,11 @@ def evolve(lineage: Lineage, births: int, *, batch: int = 4, name: str = "voices
         for one in asked:
             lineage.record_told(run_id, heard(one), score(one.birth), rendering(one.birth))
     return run_id
+
+
+def fixture(version: int, path: Path) -> Path:
+    """A file of 12 births as the program of that schema version left it."""
+    connection = sqlite3.connect(path)
+    connection.executescript((DATA / f"lineage_v{version}.sql").read_text("utf-8"))
+    connection.close()
+    return path

@@ -34,6 +34,12 @@ def m001_what_runs_did(db: Database) -> None:
     _apply(db, 1)
 
 
+@MIGRATIONS()
+def m002_what_people_said(db: Database) -> None:
+    """Judgements, tags, notes; audio that is kept."""
+    _apply(db, 2)
+
+
 def backup_path(path: Path, version: int) -> Path:
     """Where the copy of a file goes before it is migrated from ``version``."""
     return path.with_name(f"{path.stem}.v{version}.backup.db")

@@ -6,7 +6,7 @@ birth order, a parent is one integer, and no table needs a second key.
 Prompts, settings, names and layouts are interned in ``texts`` (looked up by the first 8 bytes of their hash and
 compared in full); token sequences are stored once each in ``voices``, by content hash. ``*_tallies`` and ``leaders``
 are sums over other rows, kept so that curves and operator statistics need not read a million births;
-`verification.verify` re-derives them.
+`verification.verify` re-derives them. What people said is never deleted: a tombstone (``withdrawn``) takes it back.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import sqlite3
 
 APPLICATION_ID = 0x5642_464C  # "VBFL", in the SQLite header, where `file` shows it
-VERSION = 1
+VERSION = 2
 
 _V1 = (
     "CREATE TABLE store (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
@@ -157,7 +157,45 @@ FROM tree
     LEFT JOIN evaluations ON evaluations.birth_id = births.id AND evaluations.replicate = 0""",
 )
 
-STATEMENTS: dict[int, tuple[str, ...]] = {1: _V1}  # what each version adds
+_V2 = (
+    """CREATE TABLE judgements (
+    judgement_id INTEGER PRIMARY KEY,
+    run_id INTEGER NOT NULL REFERENCES runs (run_id),
+    kind TEXT NOT NULL CHECK (kind IN ('better', 'equal', 'rating')),
+    one INTEGER NOT NULL REFERENCES births (id),    -- better: the one that was preferred
+    other INTEGER REFERENCES births (id),
+    value REAL,                                     -- of a rating
+    rater TEXT NOT NULL,
+    session TEXT NOT NULL,
+    latency_s REAL,
+    at REAL NOT NULL,
+    withdrawn INTEGER NOT NULL DEFAULT 0 CHECK (withdrawn IN (0, 1)),
+    withdrawn_at REAL
+) STRICT""",
+    "CREATE INDEX judgements_by_one ON judgements (one)",
+    "CREATE INDEX judgements_by_other ON judgements (other)",
+    """CREATE TABLE remarks (
+    remark_id INTEGER PRIMARY KEY,
+    birth_id INTEGER NOT NULL REFERENCES births (id),
+    kind TEXT NOT NULL CHECK (kind IN ('tag', 'note')),
+    text TEXT NOT NULL,
+    at REAL NOT NULL,
+    withdrawn INTEGER NOT NULL DEFAULT 0 CHECK (withdrawn IN (0, 1)),
+    withdrawn_at REAL
+) STRICT""",
+    "CREATE INDEX remarks_by_birth ON remarks (birth_id)",
+    "CREATE INDEX remarks_by_text ON remarks (kind, text)",
+    """CREATE TABLE clips (
+    birth_id INTEGER PRIMARY KEY REFERENCES births (id),
+    sha256 BLOB NOT NULL,                           -- of the file
+    path TEXT NOT NULL,                             -- from the database's folder
+    n_samples INTEGER NOT NULL,
+    sample_rate INTEGER NOT NULL,                   -- Hz
+    kept_at REAL NOT NULL
+) STRICT""",
+)
+
+STATEMENTS: dict[int, tuple[str, ...]] = {1: _V1, 2: _V2}  # what each version adds
 
 
 def objects(connection: sqlite3.Connection) -> dict[str, tuple[str, str]]:

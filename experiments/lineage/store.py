@@ -299,6 +299,17 @@ class Lineage(LineageReader):
             self._voice_id(write, voice)
         return voice.sha256
 
+    @in_turn
+    def vacuum(self) -> None:
+        """Rewrites the file without gaps; whole or not at all."""
+        self._require_writable()
+        self._connection.execute("VACUUM")
+
+    def forget(self) -> None:
+        """Drops what is remembered of rows, after another module changed some."""
+        with self.turn("forgetting"):
+            self._forget()
+
     # -- inside -------------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -309,8 +320,7 @@ class Lineage(LineageReader):
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        if self._lock is None:
-            raise LineageError(f"{self.path} was opened for viewing; open it with Lineage.write", "unusable")
+        self._require_writable()
         write = self._connection
         if write.in_transaction:
             yield write  # part of the caller's
@@ -324,6 +334,10 @@ class Lineage(LineageReader):
             if self._connection.in_transaction:  # SQLite has ended it itself after some errors
                 write.execute("ROLLBACK")
             raise
+
+    def _require_writable(self) -> None:
+        if self._lock is None:
+            raise LineageError(f"{self.path} was opened for viewing; open it with Lineage.write", "unusable")
 
     def _forget(self) -> None:
         """Drops everything remembered about rows, which may be undone now."""

@@ -65,7 +65,8 @@ def _codes(blob: bytes, n_bytes: int, width: int) -> NDArray[np.int64]:
             planes = inflater.decompress(payload, n_bytes + 1)
         except zlib.error as error:
             raise LineageError(f"stored tokens do not inflate: {error}; restore a backup", "damaged") from error
-        raw = np.frombuffer(planes, np.uint8).reshape(width, -1).T.tobytes() if len(planes) == n_bytes else planes
+        whole = inflater.eof and len(planes) == n_bytes  # the end of the stream holds a checksum
+        raw = np.frombuffer(planes, np.uint8).reshape(width, -1).T.tobytes() if whole else planes[:-1]
     else:
         raw = payload if form == _RAW else b""
     if n_bytes < 0 or len(raw) != n_bytes or form not in (_RAW, _DEFLATED):

@@ -16,7 +16,9 @@ from typing import Any
 from bark_infinity.error_handling import BarkError
 from digital_evolution import Candidate
 from experiments.lineage import rows
+from experiments.lineage.clips import clip_problem, resolved
 from experiments.lineage.errors import LineageError
+from experiments.lineage.people import judgements
 from experiments.lineage.reading import LineageReader, text_key
 from experiments.lineage.records import Outcome
 from experiments.lineage.rows import birth_of, row_id
@@ -69,6 +71,21 @@ def _run_content(lineage: LineageReader, run_id: int, order: bool) -> Iterator[b
     for event in lineage.events(run_id):
         if order or event.kind not in ("asked", "told"):
             yield rows.sorted_json([event.kind, list(event.births), event.payload], "an event").encode()
+    yield from _said(lineage, run_id, low, end)
+
+
+def _said(lineage: LineageReader, run_id: int, low: int, end: int) -> Iterator[bytes]:
+    for one in judgements(lineage, run_id, withdrawn=True):
+        said = [one.kind, one.one, one.other, one.value, one.rater, one.session, one.withdrawn]
+        yield rows.canonical_json(said, "a judgement").encode()
+    with lineage.turn("hashing"):
+        remarks = lineage.query(
+            "SELECT birth_id & 4294967295, kind, text, withdrawn FROM remarks WHERE birth_id BETWEEN ? AND ? "
+            "ORDER BY remark_id",
+            (low, end),
+        )
+    for remark in remarks:
+        yield rows.canonical_json(remark, "a remark").encode()
 
 
 def _by_id(lineage: LineageReader, sql: str, low: int, end: int) -> Iterator[tuple[Any, ...]]:
@@ -177,6 +194,22 @@ def _run_problems(lineage: LineageReader, run_id: int) -> Iterator[str]:
     yield from _evaluation_problems(lineage, run_id)
     yield from _event_problems(lineage, run_id)
     yield from sums.problems(lineage, run_id)
+    yield from _clip_problems(lineage, run_id)
+
+
+def _clip_problems(lineage: LineageReader, run_id: int) -> Iterator[str]:
+    with lineage.turn("checking clips"):
+        found = lineage.query(
+            "SELECT path, sha256 FROM clips WHERE birth_id BETWEEN ? AND ?",
+            (row_id(run_id, 1), row_id(run_id, rows.MAX_BIRTH)),
+        )
+    for stored, sha256 in found:
+        try:
+            problem = clip_problem(resolved(lineage.path, stored), sha256)
+        except LineageError as error:
+            problem = str(error)
+        if problem is not None:
+            yield problem
 
 
 def _digests(lineage: LineageReader, run_id: int, births: range) -> dict[int, tuple[bytes, bytes, str | None]]:
