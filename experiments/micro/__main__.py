@@ -44,8 +44,12 @@ def _parser() -> argparse.ArgumentParser:
     measure = add("evaluate", "measure every bar on a packed model")
     measure.add_argument("--asset", type=Path, default=ASSET)
     measure.add_argument("--phrases", type=int, default=128)
+    measure.add_argument("--only", help="some parts, separated by commas: codec,acoustic,speech,everyday,rate,speed")
     measure.add_argument("--report", type=Path, help="JSON file for all figures")
     measure.add_argument("--card", action="store_true", help="write the figures and the model card into the asset")
+    write_card = add("card", "write the model card from the reports of one evaluation, possibly done in parts")
+    write_card.add_argument("--asset", type=Path, default=ASSET)
+    write_card.add_argument("--reports", type=Path, nargs="+", required=True)
     return parser
 
 
@@ -79,13 +83,19 @@ def _run(options: argparse.Namespace) -> int:
     elif options.step == "evaluate":
         from experiments.micro import card, evaluate, snapshot
 
-        bars, figures = evaluate.evaluate(options.asset, options.out, options.phrases)
+        parts = tuple(options.only.split(",")) if options.only else evaluate.PARTS
+        bars, figures = evaluate.evaluate(options.asset, options.out, options.phrases, parts)
         report = evaluate.report_of(bars, figures)
         if options.report is not None:
             options.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         if options.card:
             card.write(options.asset, report, snapshot.progress_of(options.out))
         return 0 if all(bar.met for bar in bars) else 1
+    elif options.step == "card":
+        from experiments.micro import card, snapshot
+
+        reports = [json.loads(path.read_text(encoding="utf-8")) for path in options.reports]
+        card.write(options.asset, card.merged(reports), snapshot.progress_of(options.out))
     return 0
 
 

@@ -77,6 +77,14 @@ dictionary (and the letter rules learned from it) is derived from the CMU dictio
 """
 
 
+def merged(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """One report from those of an evaluation that was done in parts."""
+    figures: dict[str, Any] = {}
+    for report in reports:
+        figures.update(report["figures"])
+    return {"bars": [bar for report in reports for bar in report["bars"]], "figures": figures}
+
+
 def write(asset: Path, report: dict[str, Any], progress: dict[str, dict[str, float]]) -> None:
     """Writes ``measures.json`` and ``README.md``.
 
