@@ -14,7 +14,7 @@ import importlib
 import itertools
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import ModuleType
@@ -24,15 +24,15 @@ import numpy as np
 from bark_infinity.error_handling import BarkError
 from bark_infinity.voices.history import VoiceHistory
 from fusion import speaker, thresholds
-from fusion.audio_gates import judge_audio, measure_audio
+from fusion.audio_gates import SHORT_TEXT_S, judge_audio, measure_audio
 from fusion.features import summarise
-from fusion.gates import first_rejection
-from fusion.intelligibility import compare
+from fusion.gates import GateVerdict, first_rejection
+from fusion.intelligibility import compare, judge_reading
 from fusion.recognisers import default_recogniser
 from fusion.speaking_time import speaking_time
 from fusion.spectra import Frames, analyse
 from fusion.thresholds import THRESHOLDS
-from fusion.token_gates import judge_tokens, measure_tokens
+from fusion.token_gates import judge_tokens, measure_tokens, repeats_itself
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
 _DEFAULT_VOICES = _CHECKOUT.parent / "shared" / "voices"
@@ -50,12 +50,13 @@ _LIMITS: dict[str, tuple[str, tuple[str, ...]]] = {
     "max_flatness": ("flatness", ("static",)),
     "min_level_range_db": ("rms_range_db", ("noise",)),
     "min_change_db": ("change_db", ("sine",)),
-    "max_flat_top_share": ("flat_top_share", ("clipped",)),
+    "max_clipped_share": ("clipped_share", ("clipped at full scale",)),
+    "max_flat_top_share": ("flat_top_share", ("clipped at full scale", "clipped, then made quieter")),
     "max_repeated_share": ("repeated_share", ("doubled", "stuttered")),
     "max_trailing_silence_s": ("trailing_silence_s", ("long tail",)),
     "max_end_level_db": ("end_level_db", ("cut",)),
     "min_time_ratio": ("time_ratio", ("too short",)),
-    "max_time_ratio": ("time_ratio", ("too long",)),
+    "max_time_ratio": ("time_ratio_beyond_slack", ("too long",)),
     "max_letter_error": ("letter_error", ("another text",)),
     "max_voice_change": ("voice_change", ("man and woman",)),
 }
@@ -107,17 +108,24 @@ def observe_voices(directory: Path, clips: ModuleType, seen: Observations) -> No
 
 def observe_sound(clips: ModuleType, seen: Observations) -> None:
     """Audio gates on good, synthetic and spoilt clips."""
-    for clip in itertools.chain(clips.good_clips(), clips.synthetic_clips(), clips.spoilt_clips()):
+    for clip in itertools.chain(
+        clips.good_clips(), clips.other_good_clips(), clips.synthetic_clips(), clips.spoilt_clips()
+    ):
         frames = analyse(clip.audio, clips.RATE)
         features = summarise(frames, text=clip.text)
         _meet(clip.label, judge_audio(frames, features, text=clip.text), seen)
         measures = measure_audio(frames, features)
         values = asdict(measures) | {
-            name: getattr(features, name) for name in ("flatness", "rms_range_db", "trailing_silence_s")
+            name: getattr(features, name)
+            for name in ("flatness", "rms_range_db", "trailing_silence_s", "clipped_share")
         }
         values["dc_offset"] = abs(features.dc_offset)
         if clip.text is not None:
-            values["time_ratio"] = measures.spoken_s / speaking_time(clip.text).usual_s
+            time = speaking_time(clip.text)
+            values["time_ratio"] = measures.spoken_s / time.usual_s
+            values["time_ratio_beyond_slack"] = (measures.spoken_s - time.slack_s - SHORT_TEXT_S) / time.usual_s
+            if repeats_itself(clip.text):
+                del values["repeated_share"]  # the gate does not judge it
         seen.note(clip.label, values)
 
 
@@ -163,11 +171,12 @@ def observe_recogniser(clips: ModuleType, seen: Observations) -> str:
         return "recogniser: none is installed"
     texts = [text for text in clips.TEXTS if len(text) > 30][:8]
     words: dict[str, list[float]] = defaultdict(list)
-    for voice in clips.SPEAKERS[:4]:
+    for voice in clips.SPEAKERS:
         for index, text in enumerate(texts):
             heard = recogniser.transcribe(clips.speak(text, voice), clips.RATE).text
-            for label, wanted in (("good", text), ("another text", texts[(index + 1) % len(texts)])):
+            for label, wanted in (("own text", text), ("another text", texts[(index + 1) % len(texts)])):
                 reading = compare(wanted, heard)
+                _meet(label, [judge_reading(reading)], seen)
                 if reading.error is not None and reading.word_error is not None:
                     seen.note(label, {"letter_error": reading.error})
                     words[label].append(reading.word_error)
@@ -176,8 +185,8 @@ def observe_recogniser(clips: ModuleType, seen: Observations) -> str:
     )
 
 
-def _meet(label: str, verdicts: Sequence[object], seen: Observations) -> None:
-    rejection = first_rejection(verdicts)  # type: ignore[arg-type]
+def _meet(label: str, verdicts: Iterable[GateVerdict], seen: Observations) -> None:
+    rejection = first_rejection(verdicts)
     seen.confusion[label]["passed" if rejection is None else rejection.gate] += 1
 
 
@@ -191,7 +200,7 @@ def room_table(seen: Observations) -> Iterator[str]:
         if f.name in _LIMITS:
             measure, classes = _LIMITS[f.name]
             upper = f.name.startswith("max")
-            ours = [x for label in ("good", "good voice") for x in seen.measures[label][measure]]
+            ours = [x for label in ("good", "good voice", "own text") for x in seen.measures[label][measure]]
             theirs = [x for label in classes for x in seen.measures[label][measure]]
             good = f"{(max if upper else min)(ours):.3g}" if ours else "-"
             bad = f"{(min if upper else max)(theirs):.3g}" if theirs else "-"
@@ -212,7 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Prints both tables as Markdown."""
     parser = argparse.ArgumentParser(prog="python -m experiments.calibrate_gates", description=__doc__.split("\n")[0])
     parser.add_argument("--voices", type=Path, default=_DEFAULT_VOICES, help="directory of published .npz voices")
-    parser.add_argument("--no-recogniser", action="store_true", help="leave out intelligibility, which takes a minute")
+    parser.add_argument("--no-recogniser", action="store_true", help="leave out intelligibility, which takes minutes")
     options = parser.parse_args(arguments)
     seen = Observations()
     try:

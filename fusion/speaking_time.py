@@ -13,8 +13,8 @@ _TAG = re.compile(r"\[[^\[\]\n]{1,60}\]")
 _MUSIC = re.compile(r"[♪♫♬]")
 
 # Seconds per character at an ordinary pace. Alphabets: 150 words a minute of 4.5 letters, pauses included (the 14 to
-# 17 characters a second that people quote count spaces); syllabic scripts: about 5 (Han, Hangul) to 7 (kana) a second.
-_SECONDS = {"HANGUL": 0.20, "CJK": 0.22, "HIRAGANA": 0.14, "KATAKANA": 0.14, "DEVANAGARI": 0.10}
+# 17 characters a second that people quote count spaces); syllabic scripts: 3.5 (Han) to 7 (kana) a second.
+_SECONDS = {"HANGUL": 0.20, "CJK": 0.28, "HIRAGANA": 0.14, "KATAKANA": 0.14, "DEVANAGARI": 0.14}
 _LETTER_S = 0.085
 _DIGIT_S = 0.35  # a digit is said as a word of its own, more or less
 TAG_SLACK_S = 2.5  # a laugh or a sigh may take this long, or nothing

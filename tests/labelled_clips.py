@@ -107,6 +107,26 @@ def good_clips(texts: tuple[str, ...] = TEXTS, speakers: tuple[Speaker, ...] = S
             yield LabelledClip("good", frozenset(), audio.astype(np.float32), text, about)
 
 
+OTHERS = (
+    (Speaker("en-us+whisper", 150), TEXTS[0]),
+    (Speaker("en-us+croak", 150), TEXTS[1]),
+    (Speaker("de", 160), "Der Zug nach Berlin fährt in zwanzig Minuten ab."),
+    (Speaker("fr", 160), "Bonjour, je voudrais un café avec du lait."),
+    (Speaker("ko", 150), "안녕하세요 반갑습니다 오늘 날씨가 좋네요"),
+    (Speaker("ja", 150), "こんにちは せかい きょうは いい てんき です"),
+    (Speaker("cmn", 150), "你好世界今天天气很好"),
+    (Speaker("hi", 150), "नमस्ते दुनिया आज मौसम अच्छा है"),
+    (Speaker(), "No."),
+    (Speaker(), "Ha ha ha ha ha ha!"),
+)
+
+
+def other_good_clips() -> Iterator[LabelledClip]:
+    """Whispers, other languages and scripts, very short texts and texts that repeat themselves."""
+    for speaker, text in OTHERS:
+        yield LabelledClip("good", frozenset(), speak(text, speaker), text, f"{speaker.voice}: {text}")
+
+
 def hush(seconds: float, rng: np.random.Generator) -> np.ndarray:
     """Silence as a codec makes it: noise at -76 dBFS."""
     return rng.normal(0, 10 ** (-76 / 20), round(seconds * RATE))
@@ -160,8 +180,8 @@ def spoilt_clips(
         speaker = speakers[index % len(speakers)]
         audio = speak(text, speaker)
         about = f"{speaker.voice} {speaker.rate_wpm} wpm"
-        yield bad("clipped", "clipped", np.clip(8 * audio, -1, 1), text, about)
-        yield bad("clipped", "clipped", 0.4 * np.clip(8 * audio, -1, 1), text, f"{about}, made quieter")
+        yield bad("clipped at full scale", "clipped", np.clip(8 * audio, -1, 1), text, about)
+        yield bad("clipped, then made quieter", "clipped", 0.4 * np.clip(8 * audio, -1, 1), text, about)
         yield bad("dc", "dc_offset", 0.5 * audio + 0.1, text, about)
         yield bad("static", "static", audio + rng.normal(0, 0.25, len(audio)), text, f"{about}, buried in noise")
         yield bad("long tail", "trailing_silence", np.concatenate([audio, hush(4, rng)]), text, about)

@@ -84,6 +84,13 @@ def test_every_limit_has_a_unit_and_a_reason():
         Thresholds(max_run_s=float("nan"))
 
 
+def test_the_document_shows_the_limits_that_hold():
+    document = (Path(__file__).resolve().parents[1] / "docs" / "judging.md").read_text("utf-8")
+    assert f"version {thresholds.VERSION}" in document
+    for field in dataclasses.fields(Thresholds):
+        assert f"| `{field.name}` | {getattr(THRESHOLDS, field.name):g} |" in document
+
+
 # -- tokens -------------------------------------------------------------------------------------------------
 
 
@@ -196,9 +203,9 @@ def test_spoilt_speech_is_rejected_with_the_right_reason():
 
 @needs_espeak
 def test_at_least_95_of_100_good_clips_pass():
-    clips: list[LabelledClip] = list(labelled_clips.good_clips())
+    clips: list[LabelledClip] = [*labelled_clips.good_clips(), *labelled_clips.other_good_clips()]
     failed = [f"{clip.about}: {gate}" for clip in clips if (gate := gate_of(hear(clip.audio, clip.text))) != "passed"]
-    assert len(clips) >= 80
+    assert len(clips) >= 90
     assert len(failed) <= 0.05 * len(clips), failed
 
 
@@ -215,7 +222,7 @@ def test_a_verdict_does_not_depend_on_the_sample_rate(rate):
     import soxr
 
     for clip in labelled_clips.spoilt_clips(labelled_clips.TEXTS[2:3]):
-        if clip.label == "clipped":  # resampling rounds its flat tops
+        if clip.label.startswith("clipped"):  # resampling rounds its flat tops
             continue
         audio = soxr.resample(clip.audio, RATE, rate, quality="HQ")
         assert gate_of(hear(audio, clip.text, rate)) in clip.gates, clip.label
