@@ -137,7 +137,8 @@ WITH RECURSIVE tree (id, depth) AS (
     SELECT id, 0 FROM births WHERE NOT EXISTS (SELECT 1 FROM parents WHERE child = births.id)
     UNION
     SELECT parents.child, tree.depth + 1 FROM tree JOIN parents ON parents.parent = tree.id AND parents.role = 'first'
-    ORDER BY 2 DESC, 1            -- depth first, and no row waits for the last
+    ORDER BY 2 DESC, 1            -- depth first, and no row waits for the last to be found
+    LIMIT -1                      -- no limit; without the word, SQLite 3.40 forgets the order in a join
 )
 SELECT runs.name AS run,
     printf('%*s', 2 * min(tree.depth, 60), '') || births.birth || ' ' || operators.text AS tree,
@@ -148,11 +149,11 @@ SELECT runs.name AS run,
     lower(hex(substr(voices.sha256, 1, 6))) AS voice,
     births.birth,
     tree.depth
-FROM tree
-    JOIN births ON births.id = tree.id
-    JOIN runs ON runs.run_id = births.id >> 32
-    JOIN texts AS operators ON operators.text_id = births.operator_id
-    JOIN texts AS prompts ON prompts.text_id = births.prompt_id
+FROM tree                         -- CROSS JOIN: in SQLite, the tree stays outermost, and so in order
+    CROSS JOIN births ON births.id = tree.id
+    CROSS JOIN runs ON runs.run_id = births.id >> 32
+    CROSS JOIN texts AS operators ON operators.text_id = births.operator_id
+    CROSS JOIN texts AS prompts ON prompts.text_id = births.prompt_id
     LEFT JOIN voices ON voices.voice_id = births.voice_id
     LEFT JOIN evaluations ON evaluations.birth_id = births.id AND evaluations.replicate = 0""",
 )
