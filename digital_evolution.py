@@ -81,7 +81,7 @@ class Genome:
         return {
             "prompt": self.prompt,
             "voice": None if self.voice is None else self.voice.sha256,
-            "settings": dataclasses.asdict(self.settings),
+            "settings": vars(self.settings),
             "content_lock": self.content_lock,
         }
 
@@ -394,8 +394,9 @@ class Novelty(Algorithm):
         """See `Algorithm`; nobody is taken in without all measures."""
         added = AddStatus.NEW if len(self._ranked) < self.capacity else AddStatus.IMPROVE_EXISTING
         pool = _once((*self._ranked, *(one for one in step if set(self.scales) <= set(one.evaluation.measures))))
+        if not pool:
+            return [AddStatus.NOT_ADDED] * len(step)
         points = np.array([[one.evaluation.measures[name] / self.scales[name] for name in self.scales] for one in pool])
-        points = points.reshape(len(pool), len(self.scales))
         distances = np.linalg.norm(points[:, None] - points[None], axis=2)
         np.fill_diagonal(distances, np.inf)
         alive = set(range(len(pool)))
@@ -792,11 +793,7 @@ class Swarm:
             counts[evaluation.status] += 1
             counts["added"] += bool(status)
             counts["improved"] += better
-            if candidate.operator in self._credit:
-                gain, children = self._credit[candidate.operator]
-                credit = (bool(status) + (bool(status) and better)) / 2
-                discount = self.settings.discount
-                self._credit[candidate.operator] = (gain * discount + credit, children * discount + 1)
+            self._reward(candidate.operator, (bool(status) + (bool(status) and better)) / 2)
             curve = self._curves["control" if candidate.operator == "control" else "evolved"]
             before = curve[-1] if curve else -math.inf
             curve.append(before if individual is None else max(before, individual.fitness))
@@ -807,6 +804,11 @@ class Swarm:
             self._statuses.append(status)
             self.committed += 1
         self._plan_step()
+
+    def _reward(self, name: str, credit: float) -> None:
+        if name in self._credit:
+            gain, children = (self.settings.discount * past for past in self._credit[name])
+            self._credit[name] = (gain + credit, children + 1)
 
     def _judged(self, candidate: Candidate, evaluation: Evaluation) -> Individual | None:
         if evaluation.status != "ok":
@@ -842,12 +844,12 @@ class Swarm:
             return _Birth(self._adults[-1])
         if bred > self.settings.initial and rng.random() >= self.settings.immigrant_share:
             unfit: set[str] = set()
-            for _ in range(self.settings.attempts):
-                if child := self._child(rng, born, unfit):
+            for attempt in range(self.settings.attempts):
+                if child := self._child(rng, born, unfit, attempt // 2):  # all around was born: go further away
                     return child
         return _Birth(_born(self._immigrate(rng), operator="immigrant", **born))
 
-    def _child(self, rng: Rng, born: dict[str, Any], unfit: set[str]) -> _Birth | None:
+    def _child(self, rng: Rng, born: dict[str, Any], unfit: set[str], further: int) -> _Birth | None:
         """One attempt; None when it repeats a birth, or when an operator (now ``unfit``) cannot vary these parents."""
         most = max((operator.arity for _, operator in self._operators.values()), default=1)
         living = self.algorithm.parents(most, rng, born["island"])
@@ -863,14 +865,16 @@ class Swarm:
         parents = parents[: operator.arity]
         rate = parents[0].rate * math.exp(self.settings.rate_drift * rng.standard_normal())
         rate = min(max(rate, 1.0), _MOST_EDITS)
+        times = 1 + int(rng.poisson(rate - 1)) + further
         try:
-            draft = vary(gene, operator, [parent.genome for parent in parents], rng, 1 + int(rng.poisson(rate - 1)))
+            draft = vary(gene, operator, [parent.genome for parent in parents], rng, times)
         except BarkError:
             self.statistics[name]["inapplicable"] += 1
             unfit.add(name)
             return None
         if draft.render_first is None and _short_hash(draft.genome) in self._seen:
             self.statistics[name]["duplicates"] += 1
+            self._reward(name, 0.0)
             return None
         roles: tuple[Role, ...] = ("first", "second")
         line = tuple(Parent(one.birth, roles[i] if i < 2 else "donor") for i, one in enumerate(parents))

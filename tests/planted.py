@@ -1,4 +1,8 @@
-"""Problems with known answers for the swarm: prompts are strings of bits, judged without rendering anything."""
+"""Problems with known answers for the swarm, judged without rendering anything.
+
+In some, prompts are strings of bits. In others they are places in a plane, such as ``3,-7``: immigrants appear around
+its middle, as fresh voices come from what the model likes best, and operators take small strides.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,10 @@ import numpy as np
 from bark_infinity.variation import Child, NotApplicable, Operator, Parameters
 from digital_evolution import Candidate, Draft, Evaluation, Genome, Immigrate
 
-LENGTH = 40
-EDGE = 0.75  # share of ones at which the deceptive problem turns round
+LENGTH = 40  # bits
+REACH = 20  # of the plane, in every direction
+BEACON = (16, -12)  # optimum of the plain problem in the plane
+EDGE = 12  # where the deceptive problem turns round
 
 
 def genome(bits: str) -> Genome:
@@ -67,17 +73,57 @@ def one_max(candidate: Candidate) -> Evaluation:
     return Evaluation("ok", (bits.count("1") / len(bits),), measures(bits))
 
 
-def trap(candidate: Candidate) -> Evaluation:
-    """Deceptive (Deb and Goldberg 1993): fewer ones are better, up to 0.8, but all ones are best, at 1."""
-    bits = candidate.genome.prompt
-    share = bits.count("1") / len(bits)
-    value = 0.8 * (EDGE - share) / EDGE if share < EDGE else (share - EDGE) / (1 - EDGE)
-    return Evaluation("ok", (value,), measures(bits))
-
-
 def two_ends(candidate: Candidate) -> Evaluation:
     """Two goals that pull apart: leading ones and trailing zeros."""
     bits = candidate.genome.prompt
     leading = len(bits) - len(bits.lstrip("1"))
     trailing = len(bits) - len(bits.rstrip("0"))
     return Evaluation("ok", (leading / len(bits), trailing / len(bits)), measures(bits))
+
+
+def place(prompt: str) -> tuple[int, int]:
+    x, y = map(int, prompt.split(","))
+    return x, y
+
+
+def places() -> Immigrate:
+    return lambda rng: Draft(genome(_written(rng.normal(0, REACH / 5, 2))))
+
+
+def _written(values: Sequence[float]) -> str:
+    return ",".join(str(int(min(max(round(value), -REACH), REACH))) for value in values)
+
+
+def _draw_stride(parents: Sequence[str], rng: np.random.Generator) -> Parameters:
+    return {"by": tuple(int(value) for value in rng.normal(0, 2, 2).round())}
+
+
+def _stride(parents: Sequence[str], parameters: Parameters) -> Child[str]:
+    (x, y), (dx, dy) = place(parents[0]), parameters["by"]
+    return Child(_written((x + dx, y + dy)), None, "stride", 1, parameters)
+
+
+def _draw_meet(parents: Sequence[str], rng: np.random.Generator) -> Parameters:
+    return {}
+
+
+def _meet(parents: Sequence[str], parameters: Parameters) -> Child[str]:
+    return Child(_written((place(parents[0])[0], place(parents[1])[1])), None, "meet", 1, parameters)
+
+
+STRIDE = Operator("stride", 1, 1, "edit", _draw_stride, _stride)
+MEET = Operator("meet", 1, 2, "edit", _draw_meet, _meet)
+IN_THE_PLANE = {"prompt": {"stride": STRIDE, "meet": MEET}}
+
+
+def beacon(candidate: Candidate) -> Evaluation:
+    """Nearness to a place that immigrants hardly reach; the optimum is 1."""
+    x, y = place(candidate.genome.prompt)
+    return Evaluation("ok", (1 - np.hypot(x - BEACON[0], y - BEACON[1]) / REACH,), {"x": x, "y": y})
+
+
+def mirage(candidate: Candidate) -> Evaluation:
+    """Deceptive, like a trap function: it gets better westwards, up to 0.8; the optimum, 1, is the eastern end."""
+    x, y = place(candidate.genome.prompt)
+    value = 0.8 * (EDGE - x) / (EDGE + REACH) if x < EDGE else (x - EDGE) / (REACH - EDGE)
+    return Evaluation("ok", (value,), {"x": x, "y": y})
