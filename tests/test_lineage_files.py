@@ -131,9 +131,13 @@ def test_files_that_are_no_database_are_refused(tmp_path):
     assert refusal.value.trouble == "unusable"
 
 
-def test_a_damaged_file_from_elsewhere_is_found_out_at_once(tmp_path):
-    path = made(tmp_path / "run.db")
-    lock_path(path).unlink()  # as when only the database was copied here
+@pytest.mark.parametrize("with_its_lock", [False, True])
+def test_a_damaged_file_from_elsewhere_is_found_out_at_once(with_its_lock, tmp_path):
+    there = made(tmp_path / "there.db")
+    path = tmp_path / "run.db"
+    if with_its_lock:
+        lock_path(path).write_bytes(lock_path(there).read_bytes())
+    path.write_bytes(there.read_bytes())
     content = bytearray(path.read_bytes())
     for page in range(8, len(content) // 4096):
         content[page * 4096 + 2 : page * 4096 + 8] = b"\xff" * 6
@@ -162,6 +166,17 @@ def test_schema_cannot_call_functions_that_do_harm(tmp_path):
         assert lineage.query("PRAGMA query_only") == [(1,)]
         with pytest.raises(sqlite3.OperationalError, match="not authorized"):
             lineage.query("SELECT load_extension('evil')")
+
+
+def test_an_empty_file_is_a_lineage_to_be(tmp_path):
+    path = tmp_path / "run.db"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")  # as far as a writer that was killed at once had come
+    connection.close()
+    with pytest.raises(LineageError, match="nothing is recorded in it yet"):
+        Lineage.view(path)
+    Lineage.write(path).close()
+    Lineage.view(path).close()
 
 
 def test_a_viewer_cannot_write(tmp_path):

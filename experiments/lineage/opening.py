@@ -13,7 +13,7 @@ from pathlib import Path
 
 from experiments.lineage.errors import LineageError, explained
 from experiments.lineage.schema import APPLICATION_ID, VERSION, expected_objects, objects
-from experiments.lineage.writer_lock import WriterLock, known_uid
+from experiments.lineage.writer_lock import WriterLock, known_identity
 
 _BUSY_S = 10.0
 _WRITER_CACHE_KIB = 65_536
@@ -34,13 +34,15 @@ def open_for_viewing(path: Path) -> sqlite3.Connection:
         with explained(path, "opening it"):
             connection.execute("PRAGMA query_only = ON")
             version = _checked_version(path, connection)
+            if version == 0:
+                raise LineageError(f"{path}: nothing is recorded in it yet; wait until its first run begins", "missing")
             if version < VERSION:
                 raise LineageError(
                     f"{path} has schema {version}, this program reads {VERSION}; open it once for writing, which "
                     "makes a backup and migrates it",
                     "older",
                 )
-            if known_uid(path) != _uid(connection):
+            if known_identity(path) != _identity(path, connection):
                 _check_pages(path, connection)
     except BaseException:
         connection.close()
@@ -67,8 +69,7 @@ def open_for_writing(path: Path, lock: WriterLock, *, power_safe: bool) -> sqlit
     try:
         with explained(path, "opening it"):
             version = _checked_version(path, connection)
-            uid = _uid(connection) if version else ""
-            if version and lock.signed_uid() != uid:
+            if version and lock.signed_identity() != _identity(path, connection):
                 _check_pages(path, connection)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {'FULL' if power_safe else 'NORMAL'}")
@@ -76,7 +77,7 @@ def open_for_writing(path: Path, lock: WriterLock, *, power_safe: bool) -> sqlit
             _migrate(path, version)
         with explained(path, "opening it"):
             connection.execute("INSERT OR IGNORE INTO store (key, value) VALUES ('uid', ?)", (uuid.uuid4().hex,))
-            lock.sign(_uid(connection))
+            lock.sign(_identity(path, connection))
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
             connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
     except BaseException:
@@ -155,9 +156,11 @@ def _check_pages(path: Path, connection: sqlite3.Connection) -> None:
         )
 
 
-def _uid(connection: sqlite3.Connection) -> str:
+def _identity(path: Path, connection: sqlite3.Connection) -> str:
+    """This database as this file: a copy has another, so it is checked even when its lock file came with it."""
     row = connection.execute("SELECT value FROM store WHERE key = 'uid'").fetchone()
-    return "" if row is None else str(row[0])
+    there = path.stat()
+    return f"{'' if row is None else row[0]} {there.st_dev} {there.st_ino}"
 
 
 def _migrate(path: Path, version: int) -> None:

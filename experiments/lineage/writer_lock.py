@@ -36,13 +36,13 @@ class WriterLock:
     _owner_pid: int
 
     @classmethod
-    def acquire(cls, database: Path, who: str, uid: str = "") -> WriterLock:
+    def acquire(cls, database: Path, who: str, identity: str = "") -> WriterLock:
         """Takes the lock, or says who has it.
 
         Args:
             database: The lineage file.
             who: What the holder calls itself, such as ``bark-lab run overnight``.
-            uid: Written beside the holder: the database this lock file belongs to.
+            identity: Written beside the holder: the database this lock file belongs to.
 
         Raises:
             LineageError: When there is a writer already (``locked``), or no lock file can be made (``unusable``).
@@ -60,22 +60,22 @@ class WriterLock:
                 raise _refusal(database, str(holder))
             lock = cls(path, who, handle, os.getpid())
             _held[path] = lock
-        lock.sign(uid)
+        lock.sign(identity)
         return lock
 
-    def sign(self, uid: str) -> None:
+    def sign(self, identity: str) -> None:
         """Writes the holder and the database's identity into the lock file."""
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
         holder = f"{self.who or 'a writer'}, process {os.getpid()} on {socket.gethostname()}, since {since}"
-        text = json.dumps({"uid": uid or _read(self._handle).get("uid", ""), "holder": holder}).encode()
+        text = json.dumps({"identity": identity or _read(self._handle).get("identity", ""), "holder": holder}).encode()
         with explained(self.path, "signing the writer's lock"):
             os.lseek(self._handle, 0, os.SEEK_SET)
             os.write(self._handle, text)
             os.ftruncate(self._handle, len(text))
 
-    def signed_uid(self) -> str:
+    def signed_identity(self) -> str:
         """The database that the lock file was last signed for; empty when it is new."""
-        return str(_read(self._handle).get("uid", ""))
+        return str(_read(self._handle).get("identity", ""))
 
     def release(self) -> None:
         """Gives the lock back; the file stays, and tells later openers that the database was written here."""
@@ -91,19 +91,19 @@ def lock_path(database: Path) -> Path:
     return database.with_name(f"{database.name}-writer")
 
 
-def known_uid(database: Path) -> str:
-    """As `WriterLock.signed_uid`, for those who do not write."""
+def known_identity(database: Path) -> str:
+    """As `WriterLock.signed_identity`, for those who do not write."""
     path = lock_path(database)
     with _guard:
         mine = _held.get(path)
         if mine is not None and mine._owner_pid == os.getpid():  # opening and closing the file would drop the lock
-            return mine.signed_uid()
+            return mine.signed_identity()
         try:
             handle = os.open(path, os.O_RDONLY)
         except OSError:
             return ""
         try:
-            return str(_read(handle).get("uid", ""))
+            return str(_read(handle).get("identity", ""))
         finally:
             os.close(handle)
 
