@@ -1,0 +1,217 @@
+"""PreferenceModel: the same however judgements arrive, undone without a trace, and it asks what teaches."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from bark_infinity.error_handling import BarkError
+from experiments.benchmarks.preference import linear_taste, pair_accuracy, world
+from fusion.preference import CandidateTable, Judgement, JudgementLog, PreferenceModel, Reference, Shown
+
+
+@pytest.fixture(scope="module")
+def planted():
+    return world(linear_taste, 0)
+
+
+def fresh(planted, **options) -> PreferenceModel:
+    return PreferenceModel(Reference.fit(planted.table), heads=False, **options)
+
+
+def part_of(log: JudgementLog, n: int) -> JudgementLog:
+    part = JudgementLog()
+    for _, judgement in log.standing()[:n]:
+        part.append(judgement)
+    return part
+
+
+def test_nobody_has_judged_so_the_composite_speaks(planted):
+    model = fresh(planted)
+    believed = model.predict(planted.table)
+    assert believed.speaks == "composite"
+    assert pair_accuracy(planted.table.composite, believed.mean) == 1
+    assert (believed.deviation > 0).all()
+    assert model.agreement().sentences() == ["0 answers; nobody has judged yet."]
+
+
+def test_learning_at_once_or_answer_by_answer_is_the_same(planted):
+    log = planted.random_log(70, np.random.default_rng(0))
+    at_once, step_by_step = fresh(planted), fresh(planted)
+    at_once.learn(log, planted.table)
+    for n in (3, 20, 31, 55, 69, 70):
+        step_by_step.learn(part_of(log, n), planted.table)
+    assert at_once.decision == step_by_step.decision
+    assert (at_once.predict(planted.table).mean == step_by_step.predict(planted.table).mean).all()
+
+
+def test_an_undone_judgement_leaves_no_trace(planted):
+    log = planted.random_log(40, np.random.default_rng(1))
+    model, never_said = fresh(planted), fresh(planted)
+    model.learn(log, planted.table)
+    mistake = log.append(planted.answer(0, 1, np.random.default_rng(2)))
+    model.learn(log, planted.table)
+    log.undo(mistake)
+    model.learn(log, planted.table)
+    never_said.learn(part_of(log, 40), planted.table)
+    assert (model.linear.weights == never_said.linear.weights).all()
+    for number, _ in log.standing():
+        log.undo(number)
+    model.learn(log, planted.table)
+    assert model.decision.speaks == "composite"
+
+
+def test_other_rows_in_the_table_change_nothing(planted):
+    log = planted.random_log(30, np.random.default_rng(3))
+    some = sorted({candidate for one in log.comparisons() for candidate in one.pair})
+    whole, part = fresh(planted), fresh(planted)
+    whole.learn(log, planted.table)
+    part.learn(log, planted.table.rows(some[::-1]))
+    assert (whole.linear.weights == part.linear.weights).all()
+    one_by_one = [whole.predict(planted.table.at(np.array([i]))).mean[0] for i in range(8)]
+    np.testing.assert_allclose(one_by_one, whole.predict(planted.table).mean[:8], rtol=1e-12)
+
+
+def test_a_judged_candidate_without_features_is_named(planted):
+    log = planted.random_log(5, np.random.default_rng(4))
+    with pytest.raises(BarkError, match="not among"):
+        fresh(planted).learn(log, planted.table.rows([0, 1]))
+
+
+def test_other_columns_or_experts_than_the_references_are_refused(planted):
+    model = fresh(planted)
+    with pytest.raises(BarkError, match="experts"):
+        model.predict(CandidateTable.of([0], planted.table.features[:1]))
+    embeddings = {name: array[:1] for name, array in planted.table.embeddings.items()}
+    with pytest.raises(BarkError, match="columns"):
+        model.predict(CandidateTable.of([0], [[1.0]], None, embeddings))
+    with pytest.raises(BarkError, match="shape"):
+        CandidateTable.of([0, 1], [[1.0]])
+    with pytest.raises(BarkError, match="twice"):
+        CandidateTable.of([0, 0], [[1.0], [1.0]])
+
+
+@pytest.fixture(scope="module")
+def taught(planted):
+    model = fresh(planted)
+    model.learn(planted.random_log(150, np.random.default_rng(5)), planted.table)
+    return model
+
+
+def test_chances_bounds_and_samples_agree_with_the_prediction(planted, taught):
+    assert taught.decision.speaks == "linear"
+    believed = taught.predict(planted.table)
+    best, worst = int(believed.mean.argmax()), int(believed.mean.argmin())
+    chance = taught.probability(planted.table, best, worst)
+    assert chance > 0.9
+    assert chance + taught.probability(planted.table, worst, best) == pytest.approx(1)
+    np.testing.assert_allclose(taught.lower_bound(planted.table, 2), believed.mean - 2 * believed.deviation)
+    rng = np.random.default_rng(0)
+    samples = np.array([taught.sample(planted.table, rng) for _ in range(1_000)])
+    np.testing.assert_allclose(samples.std(axis=0), believed.deviation, rtol=0.15)
+    again = taught.sample(planted.table, np.random.default_rng(0))
+    assert (again == samples[0]).all()
+
+
+def test_chances_are_calibrated(planted, taught):
+    rng = np.random.default_rng(6)
+    pairs = [tuple(int(k) for k in rng.choice(len(planted.table), 2, replace=False)) for _ in range(400)]
+    said = np.array([taught.probability(planted.table, i, j) for i, j in pairs])
+    true = np.array([1 / (1 + np.exp(planted.utility[j] - planted.utility[i])) for i, j in pairs])
+    for low in (0.0, 0.25, 0.5, 0.75):
+        inside = (said >= low) & (said < low + 0.25)
+        assert abs(said[inside].mean() - true[inside].mean()) < 0.12
+
+
+def test_no_pair_is_asked_twice_but_one_in_ten_the_other_way_round(planted):
+    few = planted.table.at(np.arange(30))
+    model, log, rng = fresh(planted), JudgementLog(), np.random.default_rng(7)
+    asked: dict[frozenset, int] = {}
+    repeats = 0
+    for _ in range(80):
+        question = model.next_pair(few, rng)
+        pair = frozenset((question.first, question.second))
+        assert np.isfinite(question.information)
+        if question.reason == "repeat":
+            repeats += 1
+            assert asked[pair] == question.second  # what came first then comes second now
+        else:
+            assert pair not in asked
+        asked[pair] = question.first
+        log.append(planted.answer(question.first, question.second, rng))
+        model.learn(log, planted.table)
+    assert 2 <= repeats <= 18
+    assert model.agreement().own["planted"].asked == repeats
+
+
+def test_when_every_pair_was_asked_they_are_asked_again(planted):
+    model, log, rng = fresh(planted), JudgementLog(), np.random.default_rng(8)
+    two = planted.table.at(np.arange(2))
+    log.append(planted.answer(0, 1, rng))
+    model.learn(log, planted.table)
+    assert {model.next_pair(two, rng).first, model.next_pair(two, rng).second} <= {0, 1}
+    with pytest.raises(BarkError, match="two candidates"):
+        model.next_pair(planted.table.at(np.arange(1)), rng)
+
+
+def test_thousands_of_candidates_are_asked_about_from_a_pool(planted, taught):
+    many = world(linear_taste, 1, candidates=3_000)
+    question = taught.next_pair(many.table, np.random.default_rng(9))
+    assert question.first != question.second
+
+
+def test_the_agreement_report_reads_as_sentences(planted):
+    log = planted.random_log(40, np.random.default_rng(10))
+    for _, judgement in log.standing():
+        log.append(judgement)
+        log.append(Judgement("better", judgement.shown, 1 - judgement.chosen, "contrarian"))
+    model = fresh(planted)
+    model.learn(log, planted.table)
+    report = model.agreement()
+    assert report.own["planted"].share == 1
+    assert report.between[("planted", "contrarian")].share == 0
+    text = " ".join(report.sentences())
+    assert "120 answers" in text
+    assert "planted answers 100% of 40 repeated pairs alike" in text
+
+
+@pytest.mark.parametrize("damage", ["missing", "json", "nan", "shape"])
+def test_a_damaged_model_is_refused(planted, taught, tmp_path, damage):
+    from safetensors.numpy import load_file, save_file
+
+    taught.save(tmp_path / "model")
+    document, numbers = tmp_path / "model" / "preference.json", tmp_path / "model" / "preference.safetensors"
+    arrays = load_file(numbers)
+    if damage == "missing":
+        numbers.unlink()
+    elif damage == "json":
+        document.write_text(json.dumps({"format": "other"}), "utf-8")
+    elif damage == "nan":
+        save_file(arrays | {"linear/weights": arrays["linear/weights"] * np.nan}, numbers)
+    else:
+        save_file(arrays | {"linear/weights": arrays["linear/weights"][:-1]}, numbers)
+    with pytest.raises(BarkError, match="learn it again"):
+        PreferenceModel.load(tmp_path / "model")
+
+
+def test_a_loaded_model_goes_on_learning_as_if_it_had_never_left(planted, tmp_path):
+    log = planted.random_log(50, np.random.default_rng(11))
+    model = fresh(planted)
+    model.learn(part_of(log, 45), planted.table)
+    model.save(tmp_path)
+    loaded = PreferenceModel.load(tmp_path)
+    model.learn(log, planted.table)
+    loaded.learn(log, planted.table)
+    assert (model.predict(planted.table).mean == loaded.predict(planted.table).mean).all()
+    assert loaded.decision == model.decision
+
+
+def test_ids_may_be_names():
+    table = CandidateTable.of(["a", "b"], [[0.0], [1.0]])
+    log = JudgementLog()
+    log.append(Judgement("better", (Shown("a", "t", "l"), Shown("b", "t", "m")), 1, "r"))
+    model = PreferenceModel(Reference.fit(table), heads=False)
+    model.learn(log, table)
+    assert model.linear.weights[1] > 0
