@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 # Bark Infinity offered its FusionTransformer here, so the name stays; it lives above this package, which therefore
 # never imports it by itself.
-_FUSION_TRANSFORMER = "fusion.transformer"
+_FUSION_TRANSFORMER = "fusion.transformer.model"
 
 _HOME_OF = {
     "BarkEngine": "engine",

@@ -1,0 +1,1 @@
+"""Experiments: running, recording, replaying; the recipe of the embedded model; benchmarks."""

@@ -3,8 +3,8 @@
     python -m experiments.calibrate_gates [--voices DIRECTORY] [--no-recogniser]
 
 Run from a checkout: the labelled clips are made by ``tests/labelled_clips.py`` (needs the program espeak-ng), published
-voices come from a directory of .npz files. Nothing is written: limits are changed by hand in `fusion.thresholds`, with
-the reason beside the number, and `VERSION` there is raised.
+voices come from a directory of .npz files. Nothing is written: limits are changed by hand in
+`fusion.gates.thresholds`, with the reason beside the number, and `VERSION` there is raised.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ import numpy as np
 
 from bark_infinity.error_handling import BarkError
 from bark_infinity.voices.history import VoiceHistory
-from fusion import speaker, thresholds
-from fusion.audio_gates import SHORT_TEXT_S, judge_audio, measure_audio
-from fusion.features import summarise
-from fusion.gates import GateVerdict, first_rejection
-from fusion.intelligibility import compare, judge_reading
-from fusion.recognisers import default_recogniser
-from fusion.speaking_time import speaking_time
-from fusion.spectra import Frames, analyse
-from fusion.thresholds import THRESHOLDS
-from fusion.token_gates import judge_tokens, measure_tokens, repeats_itself
+from fusion.features.features import summarise
+from fusion.features.spectra import Frames, analyse
+from fusion.gates import thresholds
+from fusion.gates.audio import SHORT_TEXT_S, judge_audio, measure_audio
+from fusion.gates.speaking_time import speaking_time
+from fusion.gates.thresholds import THRESHOLDS
+from fusion.gates.tokens import judge_tokens, measure_tokens, repeats_itself
+from fusion.gates.verdict import GateVerdict, first_rejection
+from fusion.speaker import voice_print as speaker
+from fusion.words.intelligibility import compare, judge_reading
+from fusion.words.recognisers import default_recogniser
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
 _DEFAULT_VOICES = _CHECKOUT.parent / "shared" / "voices"

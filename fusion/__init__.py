@@ -1,12 +1,12 @@
 """Fusion: listening to renderings and judging them.
 
 * `score`: what a judgement is: a status first, then named terms
-* `spectra`, `pitch`, `features`: what a clip is like, measured in one pass, in physical units
-* `gates` (`token_gates`, `audio_gates`, `thresholds`): what is rejected, with reason and evidence
-* `intelligibility`, `speaker`: does it say the text, is it the same voice
-* `objectives`, `objective_spec`, `novelty`: what a recipe can ask for, as terms in [0, 1]
+* `features`: what a clip is like, measured in one pass, in physical units
+* `gates`: what is rejected, with reason and evidence
+* `words`, `speaker`: does it say the text, is it the same voice
+* `objectives`: what a recipe can ask for, as terms in [0, 1]
 * `critic` (`heard`, `replicates`): all of it in order, cheapest first
-* `transformer` (`experts`, `alignment`, `gate`, ...): FusionTransformer, a mixture of Hugging Face encoders
+* `transformer`: FusionTransformer, a mixture of Hugging Face encoders
 * `preference`: learning what people like from pairwise choices
 
 Names are imported when they are first used, so importing the package costs nothing.
@@ -18,11 +18,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fusion.transformer import FusionConfig, FusionTransformer
+    from fusion.transformer.model import FusionConfig, FusionTransformer
 
 _HOME_OF = {
-    "FusionConfig": "transformer",
-    "FusionTransformer": "transformer",
+    "FusionConfig": "transformer.model",
+    "FusionTransformer": "transformer.model",
 }
 
 __all__ = ["FusionConfig", "FusionTransformer"]

@@ -13,16 +13,17 @@ from types import MappingProxyType
 
 from bark_infinity.error_handling import BarkError
 from bark_infinity.requests import Rendering
-from fusion import speaker, thresholds
-from fusion.audio_gates import judge_audio
-from fusion.features import AcousticFeatures
-from fusion.gates import GateVerdict
+from fusion.features.features import AcousticFeatures
+from fusion.gates import thresholds
+from fusion.gates.audio import judge_audio
+from fusion.gates.tokens import judge_tokens
+from fusion.gates.verdict import GateVerdict
 from fusion.heard import Heard, Reader
-from fusion.intelligibility import judge_reading
-from fusion.objectives import Objective, Unknown
+from fusion.objectives.objectives import Objective, Unknown
 from fusion.score import Score, Term
-from fusion.speaker import judge_speaker
-from fusion.token_gates import judge_tokens
+from fusion.speaker import voice_print as speaker
+from fusion.speaker.voice_print import judge_speaker
+from fusion.words.intelligibility import judge_reading
 
 logger = logging.getLogger(__name__)
 

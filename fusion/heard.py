@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from bark_infinity.error_handling import BarkError
 from bark_infinity.requests import Rendering
-from fusion.features import AcousticFeatures, summarise
-from fusion.intelligibility import TextReading
-from fusion.spectra import Frames, analyse
+from fusion.features.features import AcousticFeatures, summarise
+from fusion.features.spectra import Frames, analyse
+from fusion.words.intelligibility import TextReading
 
 Reader = Callable[[NDArray[np.float32], int, str], TextReading]
 """Compares a clip, (S,) samples at a rate in Hz, with the text it should say; such as `intelligibility.TextReader`."""

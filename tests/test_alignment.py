@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bark_infinity.error_handling import BarkError
-from fusion.alignment import character_spans, frame_spans, overlap_weights, stretched, time_cells, word_spans
+from fusion.transformer.alignment import (
+    character_spans,
+    frame_spans,
+    overlap_weights,
+    stretched,
+    time_cells,
+    word_spans,
+)
 
 
 def words(text):

@@ -14,14 +14,15 @@ from labelled_clips import HAS_ESPEAK, RATE, TEXTS, likely_tokens, speak, with_f
 from bark_infinity.error_handling import BarkError
 from bark_infinity.requests import Rendering
 from bark_infinity.tokens import BarkTokens
-from fusion import speaker, thresholds
 from fusion.critic import GATES, Critic, explain
-from fusion.gates import GateVerdict
-from fusion.intelligibility import TextReading
-from fusion.objective_spec import parse
-from fusion.objectives import Intelligibility, Preference, Similarity
+from fusion.gates import thresholds
+from fusion.gates.verdict import GateVerdict
+from fusion.objectives.objectives import Intelligibility, Preference, Similarity
+from fusion.objectives.spec import parse
 from fusion.replicates import ReplicatePlan, aggregate
 from fusion.score import Score, Term
+from fusion.speaker import voice_print as speaker
+from fusion.words.intelligibility import TextReading
 
 TEXT = TEXTS[0]
 TOKENS = with_frames(likely_tokens(150, 0), 0)

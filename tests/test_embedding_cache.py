@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from bark_infinity.error_handling import BarkError
-from fusion.embedding_cache import EmbeddingCache, tensor_bytes
+from fusion.transformer.embedding_cache import EmbeddingCache, tensor_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -61,7 +61,7 @@ def test_a_pickle_under_an_entrys_name_is_not_executed(tmp_path):
 def test_a_process_killed_while_writing_leaves_no_half_entry(tmp_path):
     program = (
         "import os, signal, sys, torch\n"
-        "from fusion.embedding_cache import EmbeddingCache\n"
+        "from fusion.transformer.embedding_cache import EmbeddingCache\n"
         "cache = EmbeddingCache(sys.argv[1])\n"
         "cache.put(sys.argv[2], torch.ones(50))\n"
         "os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -13,7 +13,7 @@ from expert_builders import hidden_states, noise, real_encoder, save_all
 from bark_infinity.audio import resample
 from bark_infinity.error_handling import CheckpointError
 from fusion import FusionConfig, FusionTransformer
-from fusion.experts import load_expert
+from fusion.transformer.experts import load_expert
 
 SENTENCE = "Hello 안녕 ♪"
 RATE = 16_000

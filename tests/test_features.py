@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bark_infinity.error_handling import BarkError
 from experiments.benchmarks.features import RATE, naive, speech_like
-from fusion.features import (
+from fusion.features.features import (
     AcousticFeatures,
     Clip,
     FeatureFailure,
@@ -24,8 +24,8 @@ from fusion.features import (
     true_peak,
     unit_of,
 )
-from fusion.pitch import track_pitch
-from fusion.spectra import HOP, analyse
+from fusion.features.pitch import track_pitch
+from fusion.features.spectra import HOP, analyse
 
 T = np.arange(2 * RATE) / RATE
 

@@ -12,9 +12,9 @@ from expert_builders import hidden_states, noise, real_encoder, save_all
 
 from bark_infinity.error_handling import BarkError, CheckpointError
 from fusion import FusionConfig, FusionTransformer
-from fusion.alignment import overlap_weights
-from fusion.embedding_cache import EmbeddingCache
-from fusion.experts import load_expert
+from fusion.transformer.alignment import overlap_weights
+from fusion.transformer.embedding_cache import EmbeddingCache
+from fusion.transformer.experts import load_expert
 
 SENTENCE = "Hello 안녕 ♪"
 TEXTS = [SENTENCE, "the cat!", "hello hello hello the cat the cat ! ♪♪", "안"]

@@ -15,14 +15,14 @@ from labelled_clips import HAS_ESPEAK, RATE, LabelledClip, degenerate_tokens, li
 from bark_infinity.error_handling import BarkError
 from bark_infinity.tokens import BarkTokens, TokenSpace
 from bark_infinity.voices.history import VoiceHistory
-from fusion import thresholds
-from fusion.audio_gates import judge_audio
-from fusion.features import summarise
-from fusion.gates import GateVerdict, first_rejection
-from fusion.speaking_time import speaking_time
-from fusion.spectra import analyse
-from fusion.thresholds import THRESHOLDS, Thresholds
-from fusion.token_gates import judge_tokens, measure_tokens
+from fusion.features.features import summarise
+from fusion.features.spectra import analyse
+from fusion.gates import thresholds
+from fusion.gates.audio import judge_audio
+from fusion.gates.speaking_time import speaking_time
+from fusion.gates.thresholds import THRESHOLDS, Thresholds
+from fusion.gates.tokens import judge_tokens, measure_tokens
+from fusion.gates.verdict import GateVerdict, first_rejection
 
 VOICES = Path(__file__).resolve().parents[1].parent / "shared" / "voices"
 needs_voices = pytest.mark.skipif(not VOICES.is_dir(), reason="the published voices are not beside the repository")

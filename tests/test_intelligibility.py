@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from labelled_clips import HAS_ESPEAK, RATE, TEXTS, Speaker, speak
 
 from bark_infinity.error_handling import BarkError, CheckpointError
-from fusion.intelligibility import TextReader, TextReading, compare, judge_reading
-from fusion.recognisers import HuggingFaceRecogniser, PocketsphinxRecogniser, Transcript
-from fusion.spoken_words import guess_language, spoken_words
-from fusion.word_alignment import align, edit_distance, letter_error
+from fusion.words.alignment import align, edit_distance, letter_error
+from fusion.words.intelligibility import TextReader, TextReading, compare, judge_reading
+from fusion.words.recognisers import HuggingFaceRecogniser, PocketsphinxRecogniser, Transcript
+from fusion.words.spoken import guess_language, spoken_words
 
 needs_pocketsphinx = pytest.mark.skipif(
     not HAS_ESPEAK or importlib.util.find_spec("pocketsphinx") is None,

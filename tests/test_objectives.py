@@ -15,12 +15,10 @@ from bark_infinity.error_handling import BarkError
 from bark_infinity.requests import Rendering
 from bark_infinity.tokens import BarkTokens
 from experiments.benchmarks.features import RATE, speech_like
-from fusion.features import AcousticFeatures, measure
+from fusion.features.features import AcousticFeatures, measure
 from fusion.heard import Heard
-from fusion.intelligibility import TextReading
-from fusion.novelty import TIMBRE_AND_MELODY, FrozenSpace, Novelty
-from fusion.objective_spec import parse
-from fusion.objectives import (
+from fusion.objectives.novelty import TIMBRE_AND_MELODY, FrozenSpace, Novelty
+from fusion.objectives.objectives import (
     FAULTS,
     Cleanliness,
     Expressiveness,
@@ -31,7 +29,9 @@ from fusion.objectives import (
     Unknown,
     closeness,
 )
+from fusion.objectives.spec import parse
 from fusion.score import Term
+from fusion.words.intelligibility import TextReading
 
 GOOD = measure(speech_like(0, 1.5), RATE, text="a few words to say")
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from labelled_clips import HAS_ESPEAK, MEN, RATE, TEXTS, WOMEN, speak
 
 from bark_infinity.error_handling import BarkError, CheckpointError
-from fusion.speaker import (
+from fusion.features.spectra import analyse
+from fusion.speaker.encoders import HuggingFaceSpeakerEncoder
+from fusion.speaker.voice_print import (
     REFERENCE_SCALE,
     VoicePrint,
     encoder_consistency,
@@ -25,8 +27,6 @@ from fusion.speaker import (
     voice_print,
     voice_similarity,
 )
-from fusion.speaker_encoders import HuggingFaceSpeakerEncoder
-from fusion.spectra import analyse
 
 needs_espeak = pytest.mark.skipif(not HAS_ESPEAK, reason="the program espeak-ng is not installed")
 SENTENCES = TEXTS[:6]

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from bark_infinity.requests import Rendering, RenderRequest
 from bark_infinity.tokens import BarkTokens
 from fusion.critic import GATES
-from fusion.features import AcousticFeatures, measure
+from fusion.features.features import AcousticFeatures, measure
 from fusion.heard import Heard
 
 RATE = 24_000  # Hz
@@ -135,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         worst = max(worst, largest_difference(ours, _without_voicing(theirs, ours)))
     one, other, gated = (statistics.median(times) for times in (ours_ms, theirs_ms, gated_ms))
     print(f"{options.clips} clips of {options.seconds:g} s, processor time, median of clips")
-    print(f"fusion.features.measure  {one:7.1f} ms per clip   ({len(AcousticFeatures.NAMES)} features)")
+    print(f"fusion.features.features.measure  {one:7.1f} ms per clip   ({len(AcousticFeatures.NAMES)} features)")
     print(f"one librosa call each    {other:7.1f} ms per clip   ({len(theirs)} features)")
     print(f"ratio                    {other / one:7.1f}x")
     print(f"largest difference       {worst[0]:7.1e} ({worst[1]})")

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from bark_infinity.checkpoints.sources import is_offline
 from bark_infinity.error_handling import CheckpointError
-from fusion.alignment import frame_spans
-from fusion.experts import Expert, Window, even_parts, fingerprint_of
+from fusion.transformer.alignment import frame_spans
+from fusion.transformer.experts import Expert, Window, even_parts, fingerprint_of
 
 MAX_CLIP_S = 30.0  # of one window where the encoder has no limit: attention grows with its square
 _MAX_TEXT_TOKENS = 512  # of one window where neither tokenizer nor positions set a limit
@@ -32,7 +32,7 @@ Float32Array = NDArray[np.float32]
 
 
 def load_hugging_face(name: str, offline: bool | None) -> Expert:
-    """Loads an encoder by Hub id or directory; raises whatever its files provoke (see `fusion.experts.load_expert`)."""
+    """Loads an encoder by Hub id or directory; raises whatever its files provoke, for `load_expert` to explain."""
     from transformers import AutoConfig, AutoModel
 
     trusted: dict[str, Any] = {"trust_remote_code": False, "local_files_only": is_offline(offline)}

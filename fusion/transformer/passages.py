@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from bark_infinity.audio import checked_mono, resample
 from bark_infinity.error_handling import BarkError
-from fusion.alignment import Float64Array, Grid, character_spans, time_cells, word_spans
-from fusion.experts import Expert, Window
+from fusion.transformer.alignment import Float64Array, Grid, character_spans, time_cells, word_spans
+from fusion.transformer.experts import Expert, Window
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 

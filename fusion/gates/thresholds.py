@@ -108,7 +108,7 @@ class Thresholds:
     # -- voice ----------------------------------------------------------------------------------------------
     max_voice_change: float = _limit(
         2.26,
-        "scales of one voice, see fusion.speaker",
+        "scales of one voice, see fusion.speaker.voice_print",
         "one speaker: 95 % under 1.6, at most 2.2; a man and a woman: 2.7 with a sentence each, 2.3 with half of one",
     )
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from bark_infinity.error_handling import BarkError
 from bark_infinity.requests import StopReason
 from bark_infinity.tokens import SUNO_TOKENS, BarkTokens, Int64Array, TokenSpace
-from fusion.gates import GateVerdict
-from fusion.thresholds import THRESHOLDS, Thresholds
+from fusion.gates.thresholds import THRESHOLDS, Thresholds
+from fusion.gates.verdict import GateVerdict
 
 LOOP_WINDOW = 25  # tokens: half a second
 LOOP_MATCH = 0.7  # of a window's tokens; two rounds may differ here and there

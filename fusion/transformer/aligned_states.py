@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fusion.alignment import Float64Array, Grid, overlap_weights, stretched
-from fusion.embedding_cache import EmbeddingCache
-from fusion.experts import Expert, Modality, Window
+from fusion.transformer.alignment import Float64Array, Grid, overlap_weights, stretched
+from fusion.transformer.embedding_cache import EmbeddingCache
+from fusion.transformer.experts import Expert, Modality, Window
 
 _CELLS_AT_ONCE = 256  # so that the table of weights does not grow with the square of a clip's length
 

@@ -1,7 +1,7 @@
 """Gates on sound: silence, offset, static, tones, clipping, long tails, loops, cut ends, and times that fit no text.
 
-All of them read one analysis of the clip (`fusion.spectra.analyse`) and its features, so they cost little more than the
-features do. They do not know what a good voice is; they only know what is certainly none.
+All of them read one analysis of the clip (`fusion.features.spectra.analyse`) and its features, so they cost little
+more than the features do. They do not know what a good voice is; they only know what is certainly none.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.features import AcousticFeatures
-from fusion.gates import GateVerdict
-from fusion.speaking_time import speaking_time
-from fusion.spectra import DB_FLOOR, FRAME_RATE_HZ, Frames
-from fusion.thresholds import THRESHOLDS, Thresholds
-from fusion.token_gates import repeats_itself
+from fusion.features.features import AcousticFeatures
+from fusion.features.spectra import DB_FLOOR, FRAME_RATE_HZ, Frames
+from fusion.gates.speaking_time import speaking_time
+from fusion.gates.thresholds import THRESHOLDS, Thresholds
+from fusion.gates.tokens import repeats_itself
+from fusion.gates.verdict import GateVerdict
 
 END_S = 0.02  # of the clip, whose level says whether it was cut
 FLAT_TOP_SAMPLES = 4  # in a row; smooth peaks hold fewer
@@ -57,8 +57,8 @@ def measure_audio(frames: Frames, features: AcousticFeatures) -> AudioMeasures:
     """Measures what the audio gates go by.
 
     Args:
-        frames: `fusion.spectra.analyse` of the clip.
-        features: `fusion.features.summarise` of the same frames.
+        frames: `fusion.features.spectra.analyse` of the clip.
+        features: `fusion.features.features.summarise` of the same frames.
     """
     return AudioMeasures(
         loudest_db=float(frames.rms_db.max()),
@@ -80,8 +80,8 @@ def judge_audio(
     ``too_long``, ``looping_sound``, ``cut_off``.
 
     Args:
-        frames: `fusion.spectra.analyse` of the clip.
-        features: `fusion.features.summarise` of the same frames.
+        frames: `fusion.features.spectra.analyse` of the clip.
+        features: `fusion.features.features.summarise` of the same frames.
         text: What it should say; without it ``too_short`` and ``too_long`` cannot judge.
         thresholds: Limits.
     """

@@ -28,8 +28,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bark_infinity.error_handling import BarkError, CheckpointError
-from fusion.alignment import Float64Array
-from fusion.embedding_cache import tensor_bytes
+from fusion.transformer.alignment import Float64Array
+from fusion.transformer.embedding_cache import tensor_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -208,14 +208,14 @@ def even_parts(total: int, most: int) -> Iterator[tuple[int, int]]:
 
 def _load(name: str, offline: bool | None) -> Expert:
     if name.startswith(BARK_TEXT):
-        from fusion.bark_experts import load_bark_text
+        from fusion.transformer.bark import load_bark_text
 
         return load_bark_text(name, name.removeprefix(BARK_TEXT), offline)
     if name.startswith(BARK_CODEC):
-        from fusion.bark_experts import load_bark_codec
+        from fusion.transformer.bark import load_bark_codec
 
         return load_bark_codec(name, name.removeprefix(BARK_CODEC), offline)
-    from fusion.hugging_face_experts import load_hugging_face
+    from fusion.transformer.hugging_face import load_hugging_face
 
     return load_hugging_face(name, offline)
 

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bark_infinity.error_handling import BarkError
-from fusion.gates import GateVerdict
-from fusion.recognisers import Recogniser
-from fusion.spoken_words import SpokenWords, guess_language, spoken_words
-from fusion.thresholds import THRESHOLDS, Thresholds
-from fusion.word_alignment import Alignment, align, letter_error
+from fusion.gates.thresholds import THRESHOLDS, Thresholds
+from fusion.gates.verdict import GateVerdict
+from fusion.words.alignment import Alignment, align, letter_error
+from fusion.words.recognisers import Recogniser
+from fusion.words.spoken import SpokenWords, guess_language, spoken_words
 
 _SHOWN = 12  # words of a transcript in a reason
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable
 
 from bark_infinity.error_handling import BarkError
-from fusion.features import AcousticFeatures, unit_of
-from fusion.objectives import Cleanliness, Expressiveness, FeatureRange, Intelligibility, Objective, nearest
+from fusion.features.features import AcousticFeatures, unit_of
+from fusion.objectives.objectives import Cleanliness, Expressiveness, FeatureRange, Intelligibility, Objective, nearest
 
 _BY_NAME: dict[str, Callable[[], Objective]] = {
     "intelligibility": Intelligibility,

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bark_infinity.error_handling import BarkError
-from fusion.features import AcousticFeatures, spoken_characters, unit_of
+from fusion.features.features import AcousticFeatures, spoken_characters, unit_of
+from fusion.features.spectra import analyse
 from fusion.heard import Heard
 from fusion.score import Term
-from fusion.speaker import SAME_OR_NOT, voice_distance, voice_print
-from fusion.spectra import analyse
+from fusion.speaker.voice_print import SAME_OR_NOT, voice_distance, voice_print
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,8 @@ class Similarity:
     """Closeness to a reference: a recording, a voice, a point in any embedding space.
 
     Attributes:
-        distance: From the clip to the reference, at least 0; such as ``fusion.speaker``'s distance to its features.
+        distance: From the clip to the reference, at least 0; such as the distance of voice prints
+            (`fusion.speaker.voice_print`).
         half: The distance at which the term is one half.
         name: Of the term.
         reference: What it is compared with, for people.
@@ -168,7 +169,7 @@ class Similarity:
         name: str = "similarity",
         reference: str = "the reference",
     ) -> Similarity:
-        """Likeness of voice to a recording, whatever either says, by `fusion.speaker`.
+        """Likeness of voice to a recording, whatever either says, by `fusion.speaker.voice_print`.
 
         Args:
             audio: (S,) samples of the reference.

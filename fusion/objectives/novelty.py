@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bark_infinity.error_handling import BarkError
-from fusion.features import AcousticFeatures
+from fusion.features.features import AcousticFeatures
 from fusion.heard import Heard
-from fusion.objectives import Unknown, check_half, closeness, finite, nearest
+from fusion.objectives.objectives import Unknown, check_half, closeness, finite, nearest
 from fusion.preference.candidates import Block
 from fusion.score import Term
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bark_infinity.error_handling import BarkError
-from fusion.spectra import (
+from fusion.features.spectra import (
     DB_FLOOR,
     FRAME_RATE_HZ,
     N_CONTRAST,
@@ -52,7 +52,7 @@ class AcousticFeatures:
 
     Attributes:
         duration_s: Of the whole clip.
-        sound_share: Frames with sound (`fusion.spectra.Frames.sound`) of all frames.
+        sound_share: Frames with sound (`fusion.features.spectra.Frames.sound`) of all frames.
         pause_share: Time in pauses of at least `PAUSE_FROM_S` of the time from first to last sound.
         pause_count: Such pauses.
         pause_longest_s: The longest of them.
@@ -256,7 +256,7 @@ def spoken_characters(text: str) -> int:
 
 
 def summarise(frames: Frames, *, text: str | None = None) -> AcousticFeatures:
-    """Features of a clip that `fusion.spectra.analyse` has looked at already."""
+    """Features of a clip that `fusion.features.spectra.analyse` has looked at already."""
     parts = _of_samples(frames) | _of_time(frames, text) | _of_spectrum(frames) | _of_pitch(frames)
     ordered = [np.atleast_1d(parts[f.name]) for f in fields(AcousticFeatures)]
     return AcousticFeatures.from_vector(np.concatenate(ordered, dtype=np.float32))

@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bark_infinity.error_handling import BarkError
-from fusion.gates import GateVerdict
-from fusion.spectra import VOICED_PERIODICITY, Frames
-from fusion.thresholds import THRESHOLDS, Thresholds
+from fusion.features.spectra import VOICED_PERIODICITY, Frames
+from fusion.gates.thresholds import THRESHOLDS, Thresholds
+from fusion.gates.verdict import GateVerdict
 
 VERSION = 1  # of the print and its distance
 REFERENCE_SCALE: tuple[float, ...] = (

@@ -30,12 +30,12 @@ from torch.nn import functional
 
 from bark_infinity.checkpoints.sources import read_json, require_file
 from bark_infinity.error_handling import BarkError, CheckpointError
-from fusion.aligned_states import AlignedStates, align_states, read_passages
-from fusion.alignment import Float64Array, Grid
-from fusion.embedding_cache import EmbeddingCache
-from fusion.experts import Expert, load_expert
-from fusion.gate import Gate, GateKind, load_balance_loss
-from fusion.passages import Audio, FusionInputs, Reading, prepare
+from fusion.transformer.aligned_states import AlignedStates, align_states, read_passages
+from fusion.transformer.alignment import Float64Array, Grid
+from fusion.transformer.embedding_cache import EmbeddingCache
+from fusion.transformer.experts import Expert, load_expert
+from fusion.transformer.gate import Gate, GateKind, load_balance_loss
+from fusion.transformer.passages import Audio, FusionInputs, Reading, prepare
 
 __all__ = ["AlignedStates", "FusionConfig", "FusionInputs", "FusionOutput", "FusionTransformer"]
 
@@ -108,8 +108,8 @@ class FusionTransformer(nn.Module):
     """See the module's docstring.
 
     Args:
-        experts: Names for `fusion.experts.load_expert`, or experts that are loaded already: models that keep them
-            frozen may share them, on one device and in one precision. Each name once.
+        experts: Names for `fusion.transformer.experts.load_expert`, or experts that are loaded already: models that
+            keep them frozen may share them, on one device and in one precision. Each name once.
         config: How they are combined.
         seed: Draws the initial projections and gate: a number, or a generator to draw from.
         frozen: Whether experts stay as they are. If not, they learn too, are saved whole, and nothing is cached.

@@ -1,8 +1,8 @@
 """What a gate is: it lets a rendering pass or rejects it with a reason and evidence, and never gives a score.
 
 A gate that had nothing to judge by (no text, no recogniser, another language) lets pass and says so in its reason:
-what is unknown is no fault. The gates are in `fusion.token_gates`, `fusion.audio_gates`, `fusion.intelligibility` and
-`fusion.speaker`; their limits in `fusion.thresholds`.
+what is unknown is no fault. The gates are in `fusion.gates.tokens`, `fusion.gates.audio`,
+`fusion.words.intelligibility` and `fusion.speaker.voice_print`; their limits in `fusion.gates.thresholds`.
 """
 
 from __future__ import annotations

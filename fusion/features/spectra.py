@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bark_infinity.audio import checked_mono, resample
 from bark_infinity.error_handling import BarkError
-from fusion.pitch import track_pitch
+from fusion.features.pitch import track_pitch
 
 Float32Array = NDArray[np.float32]
 
@@ -59,7 +59,7 @@ class Frames:
         flatness: (N,) 0 for a tone, 1 for white noise.
         contrast_db: (N_CONTRAST, N) peaks above valleys per octave.
         mean_power: (1 + N_FFT / 2,) mean power spectrum.
-        f0_hz: (N,) see `fusion.pitch`; a guess where the periodicity is low.
+        f0_hz: (N,) see `fusion.features.pitch`; a guess where the periodicity is low.
         periodicity: (N,)
     """
 

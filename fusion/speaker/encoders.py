@@ -15,7 +15,7 @@ _XVECTOR = "ForXVector"  # how transformers names architectures trained to tell 
 
 
 class HuggingFaceSpeakerEncoder:
-    """A speaker encoder that transformers knows; satisfies `fusion.speaker.SpeakerEncoder`.
+    """A speaker encoder that transformers knows; satisfies `fusion.speaker.voice_print.SpeakerEncoder`.
 
     Args:
         model: Hub id or directory, such as ``microsoft/wavlm-base-plus-sv``.

@@ -21,9 +21,9 @@ from bark_infinity.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from bark_infinity.codec.original import read_original_encodec
 from bark_infinity.error_handling import CheckpointError
 from bark_infinity.text_front_end import TextFrontEnd
-from fusion.alignment import Float64Array, word_spans
-from fusion.experts import Expert, Window, fingerprint_of
-from fusion.hugging_face_experts import EncodecExpert
+from fusion.transformer.alignment import Float64Array, word_spans
+from fusion.transformer.experts import Expert, Window, fingerprint_of
+from fusion.transformer.hugging_face import EncodecExpert
 
 _CODEC_TRAINING_ONLY = ("inited", "cluster_size", "embed_avg")
 
