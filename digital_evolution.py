@@ -757,7 +757,10 @@ class Swarm:
         Args:
             evaluate: Judges a candidate; with the candidate itself when its voice was to be rendered first.
         """
-        for candidate in self.ask(self.settings.step_size * (self.settings.lag + 1)):
+        candidates = self.ask(self.settings.step_size * (self.settings.lag + 1))
+        if not candidates:
+            raise BarkError(f"births from {self.committed + 1} on were asked for elsewhere; tell them, then step again")
+        for candidate in candidates:
             try:
                 came = evaluate(candidate)
             except Exception:
@@ -800,7 +803,8 @@ class Swarm:
             if individual is not None and candidate.operator != "control":
                 record = individual.fitness > before
                 self.best, self.stagnation = (individual, 0) if record else (self.best, self.stagnation + 1)
-            self._seen.add(_short_hash(candidate.genome))  # its voice may have been rendered since
+            if candidate.render_first is None:
+                self._seen.add(_short_hash(candidate.genome))  # its voice may have been rendered since
             self._statuses.append(status)
             self.committed += 1
         self._plan_step()
@@ -829,6 +833,8 @@ class Swarm:
             self._planned[birth] = planned
             self._lines.append(candidate.parents[0].birth if candidate.parents else 0)
             self._unasked.append(birth)
+        if planted:  # more than a step can hold
+            self._planted[self._steps + 1] = [*planted, *self._planted.get(self._steps + 1, ())]
 
     def _plan(self, birth: int, planted: deque[Genome]) -> _Birth:
         rng = self._rng(birth, _VARIATION)
