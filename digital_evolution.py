@@ -615,7 +615,7 @@ class Swarm:
         self._told: dict[int, tuple[Candidate, Evaluation]] = {}  # of those
         self._unasked: deque[int] = deque()
         self._planted: dict[int, list[Genome]] = {}  # by step
-        self._adults: list[Candidate] = []  # founders, the parents while nobody lives
+        self._adults: dict[int, Candidate] = {}  # founders, the parents while nobody lives
         self._curves = {"evolved": array("d"), "control": array("d")}  # best fitness by birth; -inf before the first
         self._seen: set[int] = set()  # genomes, by 60 bits of their hashes
         self._statuses = array("b")  # of committed births
@@ -803,6 +803,8 @@ class Swarm:
             if individual is not None and candidate.operator != "control":
                 record = individual.fitness > before
                 self.best, self.stagnation = (individual, 0) if record else (self.best, self.stagnation + 1)
+            if candidate.birth in self._adults:
+                self._adults[candidate.birth] = candidate
             if candidate.render_first is None:
                 self._seen.add(_short_hash(candidate.genome))  # its voice may have been rendered since
             self._statuses.append(status)
@@ -828,6 +830,8 @@ class Swarm:
             planned = self._plan(birth, planted)
             candidate = planned.candidate
             self.statistics[candidate.operator]["births"] += 1
+            if candidate.birth in self._adults:
+                self._adults[candidate.birth] = candidate
             if candidate.render_first is None:
                 self._seen.add(_short_hash(candidate.genome))
             self._planned[birth] = planned
@@ -846,8 +850,8 @@ class Swarm:
             return _Birth(_born(self._immigrate(rng), operator="control", **born))
         if bred <= len(self._founders) or planted:
             genome = self._founders[bred - 1] if bred <= len(self._founders) else planted.popleft()
-            self._adults.append(_born(Draft(genome), operator="founder", **born))
-            return _Birth(self._adults[-1])
+            self._adults[birth] = _born(Draft(genome), operator="founder", **born)
+            return _Birth(self._adults[birth])
         if bred > self.settings.initial and rng.random() >= self.settings.immigrant_share:
             unfit: set[str] = set()
             for attempt in range(self.settings.attempts):
@@ -861,7 +865,11 @@ class Swarm:
         living = self.algorithm.parents(most, rng, born["island"])
         parents = [one.candidate for one in living]
         if not self.algorithm.members():
-            parents = [self._adults[int(at)] for at in rng.permutation(len(self._adults))[:most]]
+            # A voice that is still to come cannot be inherited.
+            adults = [
+                one for one in self._adults.values() if one.birth <= self.committed or one.genome.voice is not None
+            ]
+            parents = [adults[int(at)] for at in rng.permutation(len(adults))[:most]]
         odds = {name: p for name, p in self.operator_probabilities().items() if name not in unfit}
         odds = {name: p for name, p in odds.items() if self._may_vary(name, [parent.genome for parent in parents])}
         if not odds:
