@@ -170,6 +170,9 @@ def test_schema_cannot_call_functions_that_do_harm(tmp_path):
 
 def test_an_empty_file_is_a_lineage_to_be(tmp_path):
     path = tmp_path / "run.db"
+    path.touch()
+    with pytest.raises(LineageError, match="nothing is recorded in it yet"):
+        Lineage.view(path)
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA journal_mode = WAL")  # as far as a writer that was killed at once had come
     connection.close()
@@ -203,6 +206,21 @@ def test_a_second_writer_is_told_who_the_first_is(tmp_path):
         with pytest.raises(LineageError):  # looking has not dropped the lock
             Lineage.write(path)
     Lineage.write(path).close()
+
+
+def test_viewers_beside_a_writer_leave_its_locks_alone(tmp_path):
+    """Had a viewer opened and closed the file itself, SQLite's locks of this process would be gone."""
+    path = tmp_path / "run.db"
+    with Lineage.write(path) as lineage:
+        run_id = evolve(lineage, 4)
+        for _ in range(3):
+            Lineage.view(path).close()
+        program = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM births').fetchall()"
+        subprocess.run([sys.executable, "-c", program, path], check=True)  # the last to close a WAL file removes it
+        assert Path(f"{path}-wal").exists()
+        lineage.record_asked(run_id, [candidate(5)])
+    with Lineage.view(path) as lineage:
+        assert lineage.last_birth(run_id) == 5
 
 
 def test_workers_that_a_killed_writer_forked_do_not_keep_the_lock(tmp_path):

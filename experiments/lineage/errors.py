@@ -70,7 +70,9 @@ def _from_sqlite(path: Path, doing: str, error: sqlite3.Error) -> LineageError:
             "the other program (a database browser with unsaved changes?) and resume",
             "locked",
         )
-    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")):
+    if code == "SQLITE_NOTADB":
+        return LineageError(f"{path} is no SQLite database; nothing was changed: choose a lineage file", "foreign")
+    if code.startswith(("SQLITE_CORRUPT", "SQLITE_FORMAT")):
         return LineageError(
             f"{path}: the database is damaged ({error}), found while {doing}; nothing was changed: keep a copy, then "
             "restore a backup beside it, or recover rows with `sqlite3 FILE .recover`",

@@ -8,6 +8,7 @@ before is checked page by page.
 from __future__ import annotations
 
 import sqlite3
+import stat
 import uuid
 from pathlib import Path
 
@@ -18,7 +19,6 @@ from experiments.lineage.writer_lock import WriterLock, known_identity
 _BUSY_S = 10.0
 _WRITER_CACHE_KIB = 65_536
 _WAL_LIMIT_BYTES = 64 * 2**20
-_MAGIC = b"SQLite format 3\x00"
 
 
 def open_for_viewing(path: Path) -> sqlite3.Connection:
@@ -27,7 +27,7 @@ def open_for_viewing(path: Path) -> sqlite3.Connection:
     Raises:
         LineageError: When there is no such file, or it is foreign, damaged, older or newer.
     """
-    _require_sqlite(path)
+    _require_file(path)
     with explained(path, "opening it"):
         connection = _connect(path, "ro")
     try:
@@ -35,7 +35,7 @@ def open_for_viewing(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA query_only = ON")
             version = _checked_version(path, connection)
             if version == 0:
-                raise LineageError(f"{path}: nothing is recorded in it yet; wait until its first run begins", "missing")
+                raise _nothing_yet(path)
             if version < VERSION:
                 raise LineageError(
                     f"{path} has schema {version}, this program reads {VERSION}; open it once for writing, which "
@@ -62,8 +62,6 @@ def open_for_writing(path: Path, lock: WriterLock, *, power_safe: bool) -> sqlit
     Raises:
         LineageError: When it is foreign, damaged or newer, or cannot be written.
     """
-    if path.exists() and path.stat().st_size:
-        _require_sqlite(path)
     with explained(path, "opening it"):
         connection = _connect(path, "rwc")
     try:
@@ -100,18 +98,20 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     return connection
 
 
-def _require_sqlite(path: Path) -> None:
+def _require_file(path: Path) -> None:
+    """Looks at the file without opening it: closing it again would drop SQLite's locks of this process on it."""
     try:
-        with path.open("rb") as file:
-            magic = file.read(len(_MAGIC))
-    except FileNotFoundError:
-        raise LineageError(
-            f"there is no lineage file {path}; check the path, or start a run there", "missing"
-        ) from None
+        there = path.stat()
     except OSError as error:
-        raise LineageError(f"{path} cannot be read: {error}; check the path and its rights", "unusable") from error
-    if magic != _MAGIC:
-        raise LineageError(f"{path} is no SQLite database; nothing was changed: choose a lineage file", "foreign")
+        raise LineageError(
+            f"there is no lineage file {path} ({error.strerror}); check the path, or start a run there", "missing"
+        ) from None
+    if stat.S_ISREG(there.st_mode) and not there.st_size:
+        raise _nothing_yet(path)
+
+
+def _nothing_yet(path: Path) -> LineageError:
+    return LineageError(f"{path}: nothing is recorded in it yet; wait until its first run begins", "missing")
 
 
 def _checked_version(path: Path, connection: sqlite3.Connection) -> int:
