@@ -137,35 +137,20 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Draft:
-    """A genome before it is born.
+    """A genome before it is born."""
 
-    Attributes:
-        genome: Its voice is None while it has to be rendered.
-        render_first: What to render to get that voice; its seed is filled in at birth.
-        parameters: All choices that were drawn.
-    """
-
-    genome: Genome
-    render_first: RenderRequest | None = None
-    parameters: Parameters = field(default_factory=dict)
-
-
-Immigrate = Callable[[Rng], Draft]
+    genome: Genome  # its voice is None while it has to be rendered
+    render_first: RenderRequest | None = None  # what to render to get that voice; its seed is filled in at birth
+    parameters: Parameters = field(default_factory=dict)  # all choices that were drawn
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came of a candidate.
-
-    Attributes:
-        status: ``ok`` when there are numbers; ``rejected`` by a gate, or ``failed``, when there are none.
-        objectives: Of an ok candidate, more is better; a NaN or infinity among them makes it a failure.
-        measures: What was measured, by name, for maps and novelty; values that are not finite are left out.
-    """
+    """What came of a candidate: numbers when it is ``ok``, none when a gate ``rejected`` it or anything ``failed``."""
 
     status: Status
-    objectives: tuple[float, ...] = ()
-    measures: Mapping[str, float] = field(default_factory=dict)
+    objectives: tuple[float, ...] = ()  # more is better; a NaN or infinity among them makes it a failure
+    measures: Mapping[str, float] = field(default_factory=dict)  # for maps and novelty; only finite ones are kept
 
     def __post_init__(self) -> None:
         if self.status not in ("ok", "rejected", "failed"):
@@ -493,6 +478,9 @@ def _applied(gene: Gene, operator: Operator[Any], parents: Sequence[Genome], dra
     return Draft(dataclasses.replace(parents[0], **inherited), child.render, drawn)
 
 
+Immigrate = Callable[[Rng], Draft]
+
+
 def immigrants(founders: Sequence[Genome], makers: Sequence[tuple[Gene, Operator[Any]]]) -> Immigrate:
     """Founders drawn at random, with a gene that an operator without parents makes; unchanged where there is none."""
 
@@ -562,6 +550,9 @@ class Stop:
             (swarm.stagnation, self.stagnation, "individuals in a row were no better than the best"),
         )
         return next((f"{limit:g} {what}" for now, limit, what in reached if limit is not None and now >= limit), None)
+
+
+Evaluate = Callable[[Candidate], "Evaluation | tuple[Candidate, Evaluation]"]  # with what its voice was rendered to
 
 
 @dataclass(frozen=True)
@@ -647,8 +638,8 @@ class Swarm:
             commits the step; `status` knows the others.
 
         Raises:
-            BarkError: When this candidate was not planned, is told ok without the voice that should have been rendered
-                for it, or does not have as many objectives as there are weights. Nothing is changed then.
+            BarkError: When this candidate was not planned, is told ok without the voice that it should have by now, or
+                without one objective for every weight. Nothing is changed then.
         """
         birth = candidate.birth
         if birth not in self._planned or birth in self._told:
@@ -694,13 +685,9 @@ class Swarm:
         told: Iterable[tuple[Candidate, Evaluation]],
         planted: Mapping[int, Sequence[Genome]] = MappingProxyType({}),
     ) -> Swarm:
-        """Brings a fresh swarm of the same arguments to where another one was when it had been told all this.
+        """Brings a fresh swarm of the same arguments to where another was when it had been told all this, in any order.
 
-        What was asked but not told is asked again: its worker may be dead. Results may come in any order.
-
-        Args:
-            told: Everything that was told.
-            planted: Everything that was planted, by step.
+        What was asked but not told is asked again: its worker may be dead. ``planted`` holds genomes by step.
 
         Raises:
             BarkError: When a result does not belong to this run.
@@ -751,12 +738,8 @@ class Swarm:
 
     # -- evolving in one call -----------------------------------------------------------------------------------
 
-    def step(self, evaluate: Callable[[Candidate], tuple[Candidate, Evaluation] | Evaluation]) -> None:
-        """Evaluates all that can be asked for now; an exception in ``evaluate`` is a failed candidate.
-
-        Args:
-            evaluate: Judges a candidate; with the candidate itself when its voice was to be rendered first.
-        """
+    def step(self, evaluate: Evaluate) -> None:
+        """Evaluates all that can be asked for now; an exception in ``evaluate`` is a failed candidate."""
         candidates = self.ask(self.settings.step_size * (self.settings.lag + 1))
         if not candidates:
             raise BarkError(f"births from {self.committed + 1} on were asked for elsewhere; tell them, then step again")
@@ -768,12 +751,7 @@ class Swarm:
                 came = Evaluation("failed")
             self.tell(*(came if isinstance(came, tuple) else (candidate, came)))
 
-    def evolve(
-        self,
-        evaluate: Callable[[Candidate], tuple[Candidate, Evaluation] | Evaluation],
-        stop: Stop,
-        clock: Callable[[], float] = lambda: 0.0,
-    ) -> str:
+    def evolve(self, evaluate: Evaluate, stop: Stop, clock: Callable[[], float] = lambda: 0.0) -> str:
         """Steps until ``stop`` says why it is over, which is returned; ``clock`` tells the hours."""
         while (reason := stop.reason(self, clock())) is None:
             self.step(evaluate)
