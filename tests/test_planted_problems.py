@@ -1,8 +1,8 @@
 """Evolution beats chance where the answer is known: every algorithm against its own control arm, over 30 seeds.
 
 Measured with 150 births per arm, mean of evolved minus control: where the way is plain, 0.50 for (1+1), mu+lambda,
-NSGA-II and islands, 0.33 for MAP-Elites, 0.28 for novelty; where it is deceptive, 0.24, 0.22 and 0.27. The margins asked for
-here are about two thirds of that.
+NSGA-II and islands, 0.33 for MAP-Elites, 0.28 for novelty; where it is deceptive, 0.24, 0.22 and 0.27. The
+margins asked for here are about two thirds of that.
 """
 
 from __future__ import annotations
