@@ -21,7 +21,7 @@ from experiments.micro import codec, corpus, front_end, gpt, labels, layout, spe
 from experiments.micro.training import load_weights
 
 FAMILY = "micro"
-TEMPERATURES = {"semantic": 0.6, "coarse": 0.6, "fine": 0.1}  # fine: all but the likeliest; transformers divides by it
+TEMPERATURES = {"semantic": 0.6, "coarse": 0.65, "fine": 0.1}  # fine: all but the likeliest; transformers divides by it
 VOICE_TEXT = "hello, this is my natural voice, how do you like it today."
 SPACE = TokenSpace(
     semantic_vocab_size=layout.SEMANTIC_VOCAB,
@@ -184,7 +184,9 @@ def write_untrained(asset: Path, target: Path) -> None:
 
 def _write(tensors: dict[str, torch.Tensor], target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, target / "model.safetensors", metadata={"format": "pt"})
+    weights = target / "model.safetensors"
+    save_file(tensors, weights, metadata={"format": "pt"})
+    weights.chmod(0o644)  # safetensors writes files that only their owner can read
     for name, content in (("config.json", config_json()), ("generation_config.json", generation_config_json())):
         (target / name).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -46,7 +46,9 @@ def write(out: Path, target: Path, seed: int) -> None:
         }
         if stage == "decoder":
             tensors = {name: tensor for name, tensor in tensors.items() if name.startswith("decoder.")}
-        save_file(tensors, target / f"{stage}.safetensors")
+        weights = target / f"{stage}.safetensors"
+        save_file(tensors, weights)
+        weights.chmod(0o644)  # safetensors writes files that only their owner can read
     state = {
         "seed": seed,
         "data_recipe": corpus.recipe_hash(corpus.CorpusPlan(seed=seed)),
