@@ -17,8 +17,9 @@ MAY_IMPORT = {
     "bark_infinity": set(),
     "fusion": {"bark_infinity"},
     "digital_evolution": {"bark_infinity"},
-    "experiments": {"bark_infinity", "fusion", "digital_evolution"},
-    "victor_bark_fusion_gui": {"bark_infinity", "fusion", "digital_evolution", "experiments"},
+    "evolution_selection": {"bark_infinity", "digital_evolution"},
+    "experiments": {"bark_infinity", "fusion", "digital_evolution", "evolution_selection"},
+    "victor_bark_fusion_gui": {"bark_infinity", "fusion", "digital_evolution", "evolution_selection", "experiments"},
     "bark_perform": {"bark_infinity"},
 }
 # Recipes for one model sit with the experiments, but know nothing of evolution.
@@ -30,7 +31,7 @@ ONE_HOME = {
     "dearpygui": {"victor_bark_fusion_gui.py"},
     "sounddevice": {"victor_bark_fusion_gui.py"},
     "sqlite_utils": {"experiments/lineage/migrations.py"},
-    "deap": {"digital_evolution.py"},
+    "deap": {"evolution_selection.py"},
     "ray": {"experiments/executors.py"},
     "gradio": {"bark_infinity/webui.py"},
     "streamlit": {"bark_infinity/streamlit_app.py"},

@@ -15,16 +15,18 @@ import pytest
 from planted import IN_THE_PLANE, beacon, mirage, places
 
 from digital_evolution import (
-    NSGA2,
     Algorithm,
+    Stop,
+    Swarm,
+    SwarmSettings,
+)
+from evolution_selection import (
+    NSGA2,
     GridAxis,
     Islands,
     MapElites,
     MuPlusLambda,
     Novelty,
-    Stop,
-    Swarm,
-    SwarmSettings,
 )
 
 SEEDS = range(30)

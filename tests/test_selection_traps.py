@@ -21,21 +21,23 @@ from planted import OPERATORS, genome, measures, one_max, random_bits, random_ge
 
 from bark_infinity.error_handling import BarkError
 from digital_evolution import (
-    NSGA2,
     AddStatus,
     Algorithm,
     Candidate,
     Evaluation,
     Genome,
-    GridAxis,
     Individual,
+    Stop,
+    Swarm,
+    SwarmSettings,
+)
+from evolution_selection import (
+    NSGA2,
+    GridAxis,
     Islands,
     MapElites,
     MuPlusLambda,
     Novelty,
-    Stop,
-    Swarm,
-    SwarmSettings,
     pareto_ranking,
 )
 
