@@ -159,9 +159,7 @@ def folded_phones(tokens: np.ndarray) -> list[str]:
     return said
 
 
-def label(
-    text: str, speech: Speech, samples: np.ndarray, spell: Callable[[str], Sequence[str]]
-) -> Labelled | None:
+def label(text: str, speech: Speech, samples: np.ndarray, spell: Callable[[str], Sequence[str]]) -> Labelled | None:
     """Labels one utterance.
 
     Args:
@@ -193,9 +191,7 @@ def label(
         if not groups or word > groups[-1]:
             groups.append(word)
             word_samples.append(sample)
-    group_of_phone = np.clip(
-        np.searchsorted(word_samples, [events[i][0] for i in kept], side="right") - 1, 0, None
-    )
+    group_of_phone = np.clip(np.searchsorted(word_samples, [events[i][0] for i in kept], side="right") - 1, 0, None)
     spoken = _Spelling()
     spelled = _Spelling()
     spans = text.split()

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 _SETTINGS: dict[str, tuple[float, float, int, tuple[float, float], float]] = {
     "codec": (1e-3, 5e-4, 100, (0.8, 0.99), 1e-3),
     "semantic": (2.5e-3, 1.5e-3, 60, (0.9, 0.98), 0.02),
-    "coarse": (2.5e-3, 1.6e-3, 100, (0.9, 0.98), 0.02),
+    "coarse": (2.5e-3, 1.2e-3, 100, (0.9, 0.98), 0.02),
     "fine": (2.5e-3, 1.6e-3, 100, (0.9, 0.98), 0.02),
     "decoder": (5e-4, 4e-4, 50, (0.8, 0.99), 1e-3),
 }
@@ -82,6 +82,9 @@ def train(out: Path, hours: float, seed: int, device: str, asset: Path) -> None:
             subprocess.run(_command(out, seed, "encode"), check=True)
         running = []
         for stage, share in pair:
+            if stage == "codec" and (out / "checkpoints" / "coarse.pt").exists():
+                log.info("train: the codec stays as it is, the coarse stage has learned its codes")
+                continue
             log.info("train: %s for %.0f CPU-minutes", stage, share * hours * 60)
             command = [*_command(out, seed, f"train-{stage}"), *minutes(share)]
             running.append((stage, subprocess.Popen(command)))
