@@ -7,6 +7,7 @@ a `Score` that is not ``ok`` has no terms, and asking it for a value is an error
 from __future__ import annotations
 
 import math
+import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -31,8 +32,11 @@ class Term:
         name: What is judged, such as ``intelligibility`` or ``f0_median_hz``.
         value: In [0, 1]; a monotone function of how good the measure is, 1 is best.
         version: Of the definition; values of different versions are never compared.
-        measure: What was measured, in ``unit``; None for terms without one number behind them.
+        measure: What was measured, in ``unit``, finite; None for terms without one number behind them.
         unit: Of the measure, such as ``Hz`` or ``word error rate``.
+
+    Raises:
+        BarkError: When the value is not in [0, 1] or the measure is not finite.
     """
 
     name: str
@@ -44,19 +48,24 @@ class Term:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.value) and 0 <= self.value <= 1):
             raise BarkError(f"term {self.name} is {self.value}, expected a number from 0 to 1")
+        if self.measure is not None and not math.isfinite(self.measure):
+            raise BarkError(f"term {self.name} was measured as {self.measure}, expected a finite number, or None")
 
 
 @dataclass(frozen=True)
 class Score:
-    """The judgement of one rendering.
+    """The judgement of one rendering. Mappings are copied and cannot be changed afterwards.
 
     Attributes:
         status: Whether there are numbers at all.
         terms: By name, in the order they were asked for; empty unless the status is ``ok``.
         reason: Why it was rejected or failed, in plain words.
-        evidence: Numbers behind the reason.
+        evidence: Numbers behind the reason; finite.
         measures: Everything measured on the way, by name; finite.
         unknown: Terms that were asked for and could not be judged, each with why; unknown is not bad.
+
+    Raises:
+        BarkError: When the status is none, does not fit reason or terms, or a number is not finite.
     """
 
     status: Status
@@ -67,13 +76,18 @@ class Score:
     unknown: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
 
     def __post_init__(self) -> None:
+        if self.status not in typing.get_args(Status):
+            raise BarkError(f"a score's status is {self.status!r}, expected {', '.join(typing.get_args(Status))}")
+        for name in ("terms", "evidence", "measures", "unknown"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         if (self.status == "ok") != (self.reason is None):
             raise BarkError(f"a score with status {self.status} has reason {self.reason!r}; only ok has none")
         if self.status != "ok" and self.terms:
             raise BarkError(f"a score with status {self.status} has terms {', '.join(self.terms)}; only ok has any")
-        bad = [name for name, value in self.measures.items() if not math.isfinite(value)]
-        if bad:
-            raise BarkError(f"measures {', '.join(bad)} are not finite; leave out what could not be measured")
+        for what, numbers in (("measures", self.measures), ("evidence", self.evidence)):
+            bad = [name for name, value in numbers.items() if not math.isfinite(value)]
+            if bad:
+                raise BarkError(f"{what} {', '.join(bad)}: not finite; leave out what could not be measured")
 
     def objectives(self, names: Sequence[str]) -> tuple[float, ...]:
         """Values of the named terms, for selection.
@@ -92,10 +106,12 @@ class Score:
         """Weighted mean of terms in [0, 1], for display and for single-objective search.
 
         Raises:
-            BarkError: As `objectives`, and when the weights are negative or all zero.
+            BarkError: As `objectives`, and when a weight is negative or not finite, or all are zero.
         """
-        mass = sum(weights.values())
-        if mass <= 0 or min(weights.values()) < 0:
-            raise BarkError(f"weights are {dict(weights)}, expected numbers of at least 0 that are not all 0")
+        mass = sum(weights.values())  # not finite when any weight is not
+        if not (0 < mass < math.inf and all(weight >= 0 for weight in weights.values())):
+            raise BarkError(f"weights are {dict(weights)}, expected finite numbers of at least 0 that are not all 0")
         values = self.objectives(list(weights))
-        return sum(weight * value for weight, value in zip(weights.values(), values, strict=True)) / mass
+        # Each share first: weights too small for a product would vanish, and the mean would not be one.
+        total = sum(weight / mass * value for weight, value in zip(weights.values(), values, strict=True))
+        return min(1.0, total)
