@@ -10,8 +10,10 @@ DEBIAN_TEST_PACKAGES := espeak-ng
 .PHONY: demo test lint bench setup debian-test-packages clean
 
 demo: setup
-	$(BIN)/python bark_perform.py --model random-tiny --text_prompt "Hello from a model that has not learned to speak." \
-	    --output_iterations 3 --seed 7 --output_dir demo_output
+	for voice in adam helen; do \
+	  $(BIN)/python bark_perform.py --model micro --text_prompt "I am a very small voice, and I can speak." \
+	    --history_prompt micro/$$voice --seed 7 --output_dir demo_output --overwrite || exit 1; \
+	done
 	@echo "Clips (.wav), their voices (.npz) and what repeats them (.json) are in demo_output/."
 
 test: lint debian-test-packages
