@@ -7,6 +7,7 @@
 * `objectives`: what a recipe can ask for, as terms in [0, 1]
 * `critic` (`heard`, `replicates`): all of it in order, cheapest first
 * `transformer`: FusionTransformer, a mixture of Hugging Face encoders
+* `pretrained`: weights of the Hugging Face Hub, whole or not at all
 * `preference`: learning what people like from pairwise choices
 
 Names are imported when they are first used, so importing the package costs nothing.

@@ -247,12 +247,20 @@ def test_a_missing_recogniser_is_named():
         HuggingFaceRecogniser("no/such-recogniser")
 
 
-def test_a_hugging_face_recogniser_is_loaded_from_its_directory(tmp_path):
+def save_tiny_recogniser(directory, *, with_head: bool) -> None:
+    """A random wav2vec2 for letters; without its head the file holds the encoder alone."""
     import torch
-    from transformers import Wav2Vec2Config, Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
+    from transformers import (
+        Wav2Vec2Config,
+        Wav2Vec2CTCTokenizer,
+        Wav2Vec2FeatureExtractor,
+        Wav2Vec2ForCTC,
+        Wav2Vec2Model,
+    )
 
     letters = ["<pad>", "<s>", "</s>", "<unk>", "|", *"abcdefghijklmnopqrstuvwxyz"]
-    vocabulary = tmp_path / "letters.json"
+    directory.mkdir()
+    vocabulary = directory / "letters.json"
     vocabulary.write_text(json.dumps({letter: index for index, letter in enumerate(letters)}))
     torch.manual_seed(0)
     config = Wav2Vec2Config(
@@ -260,11 +268,14 @@ def test_a_hugging_face_recogniser_is_loaded_from_its_directory(tmp_path):
         conv_dim=(8, 8), conv_stride=(10, 8), conv_kernel=(10, 8), num_conv_pos_embeddings=4,
         num_conv_pos_embedding_groups=2, pad_token_id=0,
     )  # fmt: skip
-    directory = tmp_path / "tiny"
-    Wav2Vec2ForCTC(config).save_pretrained(directory)
+    (Wav2Vec2ForCTC if with_head else Wav2Vec2Model)(config).save_pretrained(directory)
     Wav2Vec2CTCTokenizer(str(vocabulary), pad_token="<pad>", word_delimiter_token="|").save_pretrained(directory)
     Wav2Vec2FeatureExtractor(sampling_rate=16_000).save_pretrained(directory)
 
+
+def test_a_hugging_face_recogniser_is_loaded_from_its_directory(tmp_path):
+    directory = tmp_path / "tiny"
+    save_tiny_recogniser(directory, with_head=True)
     recogniser = HuggingFaceRecogniser(str(directory))
     audio = labelled_clips.coloured(RATE, 0.5, np.random.default_rng(0)).astype(np.float32)
     heard = recogniser.transcribe(audio, RATE)
@@ -272,3 +283,14 @@ def test_a_hugging_face_recogniser_is_loaded_from_its_directory(tmp_path):
     assert set(heard.text) <= set(" abcdefghijklmnopqrstuvwxyz<unk>")
     assert "wav2vec2" in heard.recogniser
     assert TextReader(recogniser)(audio, RATE, "hello there").error is not None
+
+
+def test_a_hugging_face_recogniser_without_its_head_is_refused(tmp_path):
+    import torch
+
+    directory = tmp_path / "tiny"
+    save_tiny_recogniser(directory, with_head=False)
+    before = torch.get_rng_state()
+    with pytest.raises(CheckpointError, match=r"tiny cannot be loaded: its weights lack 2 tensors .* lm_head\."):
+        HuggingFaceRecogniser(str(directory))
+    assert torch.equal(torch.get_rng_state(), before), "loading draws nothing from the global generator"

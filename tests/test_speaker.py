@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import labelled_clips
 import numpy as np
@@ -201,6 +202,25 @@ def test_a_hugging_face_encoder_is_loaded_from_its_directory(tmp_path, xvector):
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
     assert encoder_similarity(encoder, audio, audio, RATE) == pytest.approx(1, abs=1e-5)
     assert ("x-vector" in encoder.name) == xvector
+
+
+def test_an_encoder_without_its_head_is_refused(tmp_path):
+    import torch
+    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+    config = Wav2Vec2Config(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, conv_dim=(8, 8),
+        conv_stride=(10, 8), conv_kernel=(10, 8), num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2,
+        tdnn_dim=(16, 16), tdnn_kernel=(3, 1), tdnn_dilation=(1, 1), xvector_output_dim=12,
+    )  # fmt: skip
+    Wav2Vec2Model(config).save_pretrained(tmp_path)
+    Wav2Vec2FeatureExtractor(sampling_rate=16_000).save_pretrained(tmp_path)
+    claims = json.loads((tmp_path / "config.json").read_text()) | {"architectures": ["Wav2Vec2ForXVector"]}
+    (tmp_path / "config.json").write_text(json.dumps(claims))
+    before = torch.get_rng_state()
+    with pytest.raises(CheckpointError, match=r"cannot be loaded: its weights lack \d+ tensors"):
+        HuggingFaceSpeakerEncoder(str(tmp_path))
+    assert torch.equal(torch.get_rng_state(), before), "loading draws nothing from the global generator"
 
 
 def test_a_missing_encoder_is_named():

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bark_infinity.audio import checked_mono, resample
 from bark_infinity.checkpoints.sources import is_offline
 from bark_infinity.error_handling import CheckpointError
+from fusion.pretrained import load_whole
 
 _XVECTOR = "ForXVector"  # how transformers names architectures trained to tell speakers apart
 
@@ -23,7 +24,7 @@ class HuggingFaceSpeakerEncoder:
         device: As torch names it.
 
     Raises:
-        CheckpointError: When it cannot be loaded; names it and the cause.
+        CheckpointError: When it cannot be loaded, or its weights are not all there; names it and the cause.
     """
 
     def __init__(self, model: str, *, allow_download: bool = False, device: str = "cpu") -> None:
@@ -34,7 +35,7 @@ class HuggingFaceSpeakerEncoder:
             config = AutoConfig.from_pretrained(model, **local)
             self._is_xvector = any(name.endswith(_XVECTOR) for name in config.architectures or ())
             family = AutoModelForAudioXVector if self._is_xvector else AutoModel
-            self._network = family.from_pretrained(model, config=config, weights_only=True, **local).to(device).eval()
+            self._network = load_whole(family, model, config=config, **local).to(device)
             self._extractor = AutoFeatureExtractor.from_pretrained(model, **local)
         except Exception as error:  # transformers raises a dozen kinds for what a directory may lack
             reason = str(error).strip().splitlines()

@@ -21,12 +21,12 @@ from torch import Tensor, nn
 
 from bark_infinity.checkpoints.sources import is_offline
 from bark_infinity.error_handling import CheckpointError
+from fusion.pretrained import is_unread, load_whole
 from fusion.transformer.alignment import frame_spans
 from fusion.transformer.experts import Expert, Window, even_parts, fingerprint_of
 
 MAX_CLIP_S = 30.0  # of one window where the encoder has no limit: attention grows with its square
 _MAX_TEXT_TOKENS = 512  # of one window where neither tokenizer nor positions set a limit
-_UNREAD = ("pooler.", "masked_spec_embed")  # weights that hidden states do not depend on, and that files may lack
 
 Float32Array = NDArray[np.float32]
 
@@ -39,14 +39,7 @@ def load_hugging_face(name: str, offline: bool | None) -> Expert:
     if os.path.isdir(name):
         trusted["local_files_only"] = True
     config = AutoConfig.from_pretrained(name, **trusted)
-    model, report = AutoModel.from_pretrained(
-        name, config=config, dtype=torch.float32, weights_only=True, output_loading_info=True, **trusted
-    )
-    missing = sorted(key for key in report["missing_keys"] if not _is_unread(key))
-    if missing:
-        raise CheckpointError(
-            f"its weights lack {len(missing)} tensors that {type(model).__name__} needs, such as {missing[0]}"
-        )
+    model = load_whole(AutoModel, name, config=config, dtype=torch.float32, **trusted)
     kind = str(config.model_type)
     if kind == "clap":
         return ClapExpert(name, model, _feature_extractor(name, trusted))
@@ -253,9 +246,5 @@ def _max_tokens(encoder: Any, tokenizer: Any) -> int:
 
 
 def _hash_of(model: Any, settings: Mapping[str, Any]) -> str:
-    state = {key: tensor for key, tensor in model.state_dict().items() if not _is_unread(key)}
+    state = {key: tensor for key, tensor in model.state_dict().items() if not is_unread(key)}
     return fingerprint_of(type(model).__name__, {"config": model.config.to_diff_dict(), "input": settings}, state)
-
-
-def _is_unread(key: str) -> bool:
-    return any(key.startswith(part) or f".{part}" in key for part in _UNREAD)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bark_infinity.audio import checked_mono, resample
 from bark_infinity.checkpoints.sources import is_offline
 from bark_infinity.error_handling import BarkError, CheckpointError
+from fusion.pretrained import load_whole
 
 _POCKETSPHINX_RATE = 16_000  # Hz, of its model
 _LEVEL = 20_000  # of 32768, the peak that its model is given
@@ -103,7 +104,7 @@ class HuggingFaceRecogniser:
         languages: Two-letter codes of what it understands; None for every language.
 
     Raises:
-        CheckpointError: When it cannot be loaded; names it and the cause.
+        CheckpointError: When it cannot be loaded, or its weights are not all there; names it and the cause.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class HuggingFaceRecogniser:
         try:
             config = AutoConfig.from_pretrained(model, **local)
             head = AutoModelForSpeechSeq2Seq if getattr(config, "is_encoder_decoder", False) else AutoModelForCTC
-            network = head.from_pretrained(model, config=config, weights_only=True, **local).eval()
+            network = load_whole(head, model, config=config, **local)
             processor = AutoProcessor.from_pretrained(model, **local)
             self._pipeline = pipeline(
                 "automatic-speech-recognition",
