@@ -5,8 +5,8 @@ held out: selection never hears them, audits do. A term of the whole is the mean
 their standard deviation, which favours what can be relied on.
 
 A rejected replicate is the candidate's own doing: it counts as the worst a term can be, and too many reject the whole.
-A failed one says nothing about the candidate: it is left out, and too many fail the whole. Nothing is averaged away in
-silence; the counts are among the measures.
+A failed one says nothing about the candidate, and the others say too little: if the hard texts were the ones that
+failed, their mean would flatter it. So the whole fails until every replicate is judged; render those again.
 """
 
 from __future__ import annotations
@@ -58,23 +58,22 @@ class ReplicatePlan:
         return ((text, seed) for text in self.held_out for seed in self.seeds)
 
 
-def aggregate(
-    scores: Sequence[Score], lam: float = 0.5, *, max_rejected: float = 0.25, max_failed: float = 0.5
-) -> Score:
+def aggregate(scores: Sequence[Score], lam: float = 0.5, *, max_rejected: float = 0.25) -> Score:
     """The score of a candidate from those of its replicates.
 
-    With n replicates, a better replicate never makes a worse whole as long as ``lam`` is at most 1 / sqrt(n - 1);
-    beyond that, steadiness is worth more than the improvement.
+    A better replicate never makes a worse whole. Of n values none lies more than sqrt(n - 1) standard deviations above
+    their mean (Samuelson 1968), so the mean less ``lam`` of them rises with every value as long as ``lam`` is at most
+    1 / sqrt(n - 1); a greater ``lam`` is lowered to that.
 
     Args:
         scores: One for each replicate, by one critic; n of them.
         lam: Standard deviations (of the n values, not of their mean) taken off.
         max_rejected: Share of rejected replicates from which the whole is rejected, if exceeded.
-        max_failed: Share of failed replicates from which the whole is failed, if exceeded.
 
     Returns:
-        ``ok`` with every term that all judged replicates have; measures are their means, with the deviation of each
-        term and the counts of replicates.
+        ``ok`` with every term that all judged replicates have, others unknown; measures are their means, with the
+        deviation of each term and the counts of replicates. ``rejected`` when too many are, however those that failed
+        would have turned out; else ``failed`` when any failed.
 
     Raises:
         BarkError: When there are no scores, their terms have different versions, or ``lam`` is negative.
@@ -89,30 +88,36 @@ def aggregate(
         "replicates_rejected": float(len(rejected)),
         "replicates_failed": float(len(failed)),
     }
-    if len(failed) == len(scores) or len(failed) > max_failed * len(scores):
-        return Score("failed", reason=f"{_of(failed, scores)} failed: {_reasons(failed)}", measures=counts)
-    if not judged or len(rejected) > max_rejected * (len(judged) + len(rejected)):
+    if len(rejected) == len(scores) or len(rejected) > max_rejected * len(scores):
         reason = f"{_of(rejected, scores)} were rejected: {_reasons(rejected)}"
         return Score("rejected", reason=reason, evidence=counts, measures=counts)
+    if failed:
+        return Score("failed", reason=f"{_of(failed, scores)} failed: {_reasons(failed)}", measures=counts)
 
+    lam = min(lam, 1 / math.sqrt(max(1, len(scores) - 1)))
     terms: dict[str, Term] = {}
+    unknown: dict[str, str] = {}
     measures = _mean_measures(judged) | counts
-    for name, first in judged[0].terms.items():
+    for name in dict.fromkeys(name for score in judged for name in (*score.terms, *score.unknown)):
         found = [score.terms[name] for score in judged if name in score.terms]
         if len({term.version for term in found}) > 1:
             raise BarkError(
                 f"term {name} comes in versions {sorted({t.version for t in found})}; judge all of it again"
             )
-        if len(found) < len(judged):
-            continue  # unknown for some texts: a mean over the others would compare unlike things
+        lacking = [score for score in judged if name not in score.terms]
+        if lacking:  # a mean over the others would compare unlike things
+            whys = Counter(score.unknown.get(name, "it was not asked for") for score in lacking)
+            unknown[name] = f"{_of(lacking, scores)} could not be judged: {'; '.join(whys)}"
+            continue
         values = [term.value for term in found] + [0.0] * len(rejected)
         mean = math.fsum(values) / len(values)
         deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
         known = [term.measure for term in found if term.measure is not None]
         measure = math.fsum(known) / len(known) if len(known) == len(found) else None
-        terms[name] = Term(name, min(1.0, max(0.0, mean - lam * deviation)), first.version, measure, first.unit)
+        value = min(1.0, max(0.0, mean - lam * deviation))
+        terms[name] = Term(name, value, found[0].version, measure, found[0].unit)
         measures[f"{name}.deviation"] = deviation
-    return Score("ok", terms=terms, measures=measures)
+    return Score("ok", terms=terms, measures=measures, unknown=unknown)
 
 
 def _mean_measures(judged: Sequence[Score]) -> dict[str, float]:
