@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 
@@ -225,6 +226,12 @@ def test_pocketsphinx_tells_the_right_text_from_another_and_is_repeatable():
     assert not judge_reading(wrong).passed
     reader(speak(TEXTS[6], speaker), RATE, TEXTS[6])
     assert reader(audio, RATE, TEXTS[4]) == right, "a clip heard in between changes nothing"
+
+
+@needs_pocketsphinx
+def test_a_transcript_says_which_version_heard_it():
+    name = f"pocketsphinx {importlib.metadata.version('pocketsphinx')} en-us"
+    assert PocketsphinxRecogniser().transcribe(SILENCE, RATE) == Transcript("", name)
 
 
 @needs_pocketsphinx

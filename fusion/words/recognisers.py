@@ -6,6 +6,7 @@ seed, and pocketsphinx gets a fresh decoder per clip, because its decoder adapts
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import re
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class Recogniser(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is, for records: different names are never compared."""
+        """What it is, version included, for records: readings of different names are never compared."""
         ...
 
     @property
@@ -71,7 +72,7 @@ class PocketsphinxRecogniser:
             raise BarkError(
                 "the recogniser pocketsphinx is not installed; install it with: pip install 'victor-bark-fusion[asr]'"
             )
-        self.name = "pocketsphinx en-us"
+        self.name = f"pocketsphinx {importlib.metadata.version('pocketsphinx')} en-us"
 
     def transcribe(self, audio: NDArray[np.float32], sample_rate: int) -> Transcript:
         """What is said; about 1.3 s of CPU for a 3 s clip.
