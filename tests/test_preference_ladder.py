@@ -17,9 +17,8 @@ from experiments.benchmarks.preference import (
     pair_accuracy,
     world,
 )
-from fusion.preference import Judgement, JudgementLog, Shown
+from fusion.preference import CandidateTable, Judgement, JudgementLog, PreferenceModel, Reference, Shown
 from fusion.preference.bradley_terry import Pairs, fit
-from fusion.preference.candidates import Reference
 from fusion.preference.ladder import decide, grouped_folds, last_look, sign_flip_p
 
 NONLINEAR_SEED, NONLINEAR_ANSWERS = 0, 681  # where the ladder is climbed
@@ -122,6 +121,30 @@ def test_few_answers_or_one_family_leave_the_composite_speaking():
     decision = decide(related, candidates, Pairs.of(related, rows))
     assert decision.speaks == "composite"
     assert "1 lineages" in decision.why
+
+
+def test_the_composite_that_is_tested_is_the_one_that_speaks():
+    """A taste for the opposite of the composite: it must not be credited with what only its opposite predicts."""
+    rng = np.random.default_rng(0)
+    features, composite = rng.normal(size=(120, 6)), rng.normal(size=120)
+    table = CandidateTable.of(range(120), features, composite)
+    log = JudgementLog()
+    for _ in range(156):
+        i, j = (int(k) for k in rng.choice(120, 2, replace=False))
+        chance = 1 / (1 + np.exp(2 * (composite[i] - composite[j])))
+        shown = (Shown(i, f"t{i % 7}", f"l{i % 20}"), Shown(j, f"t{j % 7}", f"l{j % 20}"))
+        log.append(Judgement("better", shown, int(rng.random() > chance), "r"))
+    silent = PreferenceModel(Reference.fit(table), heads=False)
+    order = silent.predict(table).mean
+    decision = silent.learn(log, table)
+    one, other = zip(*(judgement.shown for _, judgement in log.standing()), strict=True)
+    chosen = np.array([judgement.chosen for _, judgement in log.standing()])
+    away = order[[each.candidate for each in one]] - order[[each.candidate for each in other]]
+    assert decision.rungs[0].accuracy == pytest.approx(np.mean((away < 0) == (chosen == 1)))
+    assert decision.rungs[0].accuracy < 0.3
+    assert decision.rungs[0].log_loss > 0.67
+    assert decision.speaks == "linear"
+    assert pair_accuracy(-composite, silent.predict(table).mean) > 0.9
 
 
 def test_the_ladder_is_climbed_ever_more_rarely():

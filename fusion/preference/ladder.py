@@ -1,23 +1,25 @@
 """Which model may speak: a bigger one only once it predicts choices it has not heard significantly better.
 
 The rungs are the composite, the linear model, the head ensemble. Held-out choices are about other families and other
-texts: siblings sound alike and a text has its own pitfalls, so a model that has heard either would be tested on what
-it knows. But a choice is between two families, and holding out every pair of families by itself would take too many
+texts: siblings sound alike and a text has its own pitfalls, so a model that has heard either would be tested on what it
+knows. But a choice is between two families, and holding out every pair of families by itself would take too many
 trainings. So lineages are dealt into 13 blocks, the points of a projective plane: any two lie on exactly one of its 13
 lines of four. A cell of held-out choices is a line and one of four blocks of texts; they are predicted by a model that
 learnt from no choice that touches any of them. Every choice is predicted once.
 
-What the heads add to the linear model is trusted as far as it predicted other cells. A bigger model's gain is in log
-loss, summed by held-out cell, and tested against chance by flipping signs of cells. Whoever does not pass stays
-shadow: learning, reported, silent. Looking after every answer would find luck, and cost more with every answer, so
-the ladder is climbed only whenever there is a fifth more to learn from.
+The composite is tested as it speaks: by the order it puts candidates in, which no answer changes. Only how sure it is
+is fitted (one factor, never below 0), so that nobody takes over for being more modest; where it is wrong more often
+than right, it is a coin. What the heads add to the linear model is trusted as far as it predicted other cells. A bigger
+model's gain is in log loss, summed by held-out cell, and tested against chance by flipping signs of cells. Whoever does
+not pass stays shadow: learning, reported, silent. Looking after every answer would find luck, and cost more with every
+answer, so the ladder is climbed only whenever there is a fifth more to learn from.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -48,8 +50,10 @@ class Rung:
 
     Attributes:
         level: Which model.
-        accuracy: Share of held-out choices whose better one it names; a tie of utilities counts half.
-        log_loss: Mean negative log chance that it gave to what was chosen; log 2 = 0.693 is a coin's.
+        accuracy: Share of held-out choices whose better one it names; a tie of utilities counts half. The composite
+            names it by the order in which it speaks.
+        log_loss: Mean negative log chance that it gave to what was chosen; log 2 = 0.693 is a coin's. The composite
+            is as sure as its record elsewhere allows.
         choices: Held-out choices.
     """
 
@@ -170,7 +174,7 @@ def decide(
     folds = grouped_folds(comparisons)
     trust = 0.0
     names: list[Level] = ["composite", "linear"]
-    flats = [fit(candidates, pairs.where(kept), use="composite") for kept in folds.kept]
+    flats = [_as_it_speaks(fit(candidates, pairs.where(kept), use="composite")) for kept in folds.kept]
     linears = [fit(candidates, pairs.where(kept)) for kept in folds.kept]
     chances = [
         _held_out(folds, _chances(flats, candidates, pairs)),
@@ -182,14 +186,16 @@ def decide(
         chances.append(head_chances)
     losses = [_losses(chance, pairs)[decided] for chance in chances]
     weight, cell = pairs.weight[decided], folds.cell[decided]
+    composite = candidates.columns[:, 0]
+    named = [0.5 + np.sign(composite[pairs.first] - composite[pairs.second]) / 2, *chances[1:]]
     rungs = tuple(
         Rung(
             name,
-            _accuracy(chance[decided], pairs.outcome[decided], weight),
+            _accuracy(first[decided], pairs.outcome[decided], weight),
             float(np.average(loss, weights=weight)),
             len(loss),
         )
-        for name, chance, loss in zip(names, chances, losses, strict=True)
+        for name, first, loss in zip(names, named, losses, strict=True)
     )
     speaker = 0
     climbs: list[Climb] = []
@@ -211,6 +217,11 @@ def sign_flip_p(gains: Array, rng: np.random.Generator) -> float:
     signs = rng.integers(0, 2, (_FLIPS, len(gains))) * 2 - 1
     tolerance = 1e-12 * np.abs(gains).sum()
     return float((1 + (signs @ gains >= gains.sum() - tolerance).sum()) / (1 + _FLIPS))
+
+
+def _as_it_speaks(fitted: BradleyTerry) -> BradleyTerry:
+    """The composite's model with the order in which it speaks: a weight below 0 would test its opposite."""
+    return fitted if fitted.weights[0] > 0 else replace(fitted, weights=np.zeros(1), covariance=np.zeros((1, 1)))
 
 
 def _held_out(folds: Folds, by_fold: Iterable[Array]) -> Array:
