@@ -63,6 +63,17 @@ def test_an_undone_judgement_leaves_no_trace(planted):
     assert model.decision.speaks == "composite"
 
 
+def test_undoing_the_only_answer_keeps_its_record(planted, tmp_path):
+    log = JudgementLog()
+    log.append(planted.answer(0, 1, np.random.default_rng(0)))
+    model = fresh(planted)
+    model.learn(log, planted.table)
+    log.undo()
+    model.learn(log, planted.table)
+    model.save(tmp_path)
+    assert JudgementLog.load(tmp_path / "judgements.jsonl") == log
+
+
 def test_other_rows_in_the_table_change_nothing(planted):
     log = planted.random_log(30, np.random.default_rng(3))
     some = sorted({candidate for one in log.comparisons() for candidate in one.pair})

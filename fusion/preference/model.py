@@ -100,6 +100,7 @@ class PreferenceModel:
         self.heads = heads
         nothing = self.reference.standardise(_empty(reference))
         self._prior = fit(nothing, Pairs.of((), {}), scales=(DEFAULT_FEATURE_SCALE,))
+        self._log = JudgementLog()
         self._forget()
 
     def _forget(self) -> None:
@@ -108,7 +109,6 @@ class PreferenceModel:
         self._decision = Decision("composite", "nobody has judged yet")
         self._look = ""  # digest of what the decision rests on
         self._asked: dict[frozenset[CandidateId], Asked] = {}
-        self._log = JudgementLog()
 
     @property
     def decision(self) -> Decision:
@@ -133,6 +133,7 @@ class PreferenceModel:
         comparisons = judgements.comparisons()
         if not comparisons:
             self._forget()
+            self._log = judgements.copy()  # what was undone stays on record
             return self._decision
         judged = sorted({candidate for one in comparisons for candidate in one.pair}, key=lambda one: (str(one), one))
         standardised = self.reference.standardise(candidates.rows(judged))
