@@ -10,7 +10,7 @@ DEBIAN_TEST_PACKAGES := espeak-ng
 .PHONY: demo test lint bench setup debian-test-packages clean
 
 demo: setup
-	for voice in adam helen; do \
+	for voice in carl klara; do \
 	  $(BIN)/python bark_perform.py --model micro --text_prompt "I am a very small voice, and I can speak." \
 	    --history_prompt micro/$$voice --seed 7 --output_dir demo_output --overwrite || exit 1; \
 	done
