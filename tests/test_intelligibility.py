@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 from labelled_clips import HAS_ESPEAK, RATE, TEXTS, Speaker, speak
 
 from bark_infinity.error_handling import BarkError, CheckpointError
+from bark_infinity.prompts.pieces import is_tag
+from fusion.features.features import spoken_characters
+from fusion.gates.speaking_time import speaking_time
 from fusion.words.alignment import align, edit_distance, letter_error
 from fusion.words.intelligibility import TextReader, TextReading, compare, judge_reading
 from fusion.words.recognisers import HuggingFaceRecogniser, PocketsphinxRecogniser, Transcript
@@ -122,6 +125,17 @@ def test_tags_are_no_words_to_say():
     spoken = spoken_words("Well [laughs] hello ♪ la la ♪ [clears throat]")
     assert spoken.words == ("well", "hello", "la", "la")
     assert spoken.tags == ("laughs", "clears", "throat")
+
+
+@pytest.mark.parametrize(
+    ("text", "tag"),
+    [("[laughs]", True), (f"[{'a' * 60}]", True), (f"[{'a' * 61}]", False), ("[a\nb]", False), ("[a", False)],
+)
+def test_what_is_a_tag_is_the_same_for_prompts_words_times_and_features(text, tag):
+    assert is_tag(text) == tag
+    assert (spoken_words(text).words == ()) == tag
+    assert (speaking_time(text).usual_s == 0) == tag
+    assert (spoken_characters(text) == 0) == tag
 
 
 def test_a_tag_read_aloud_is_told_and_costs():

@@ -14,12 +14,12 @@ SONG = "♪"
 DASHES = ("—", "–", "-", "--")
 SPEAKERS = ("[MAN]", "[WOMAN]")
 
-_TAG = re.compile(r"\[[^\[\]\n]{1,60}\]")
+TAG = re.compile(r"\[[^\[\]\n]{1,60}\]")  # what a tag is, here and for those who judge renderings
 _PIECE = re.compile(r"(?:\[[^\[\]\n]{1,60}\]|\S)+")
 # Control characters that are no white space, lone surrogates, and characters of no width and no meaning to a tokenizer.
 _UNSEEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u2060\ufeff\ud800-\udfff]")
 _PAUSES = '.,!?;:…—–"“”„«»()¡¿。，！？；：、।'
-_NOT_SPOKEN = re.compile(rf"{_TAG.pattern}|[♪♫♬]|\.\.+|[…—–]|--+")
+_NOT_SPOKEN = re.compile(rf"{TAG.pattern}|[♪♫♬]|\.\.+|[…—–]|--+")
 _END_OF_CLAUSE = tuple(".,!?;:…—–。，！？；：、।")
 _SAID_SYMBOLS = "&%@#"  # punctuation by category, but read aloud
 
@@ -47,7 +47,7 @@ def spoken_words(prompt: str) -> tuple[str, ...]:
 
 def is_tag(piece: str) -> bool:
     """Whether a piece is one tag and nothing else."""
-    return _TAG.fullmatch(piece) is not None
+    return TAG.fullmatch(piece) is not None
 
 
 def is_word(piece: str) -> bool:

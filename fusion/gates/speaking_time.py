@@ -1,6 +1,6 @@
 """How long a text takes to say: per script, from its letters, for deciding whether a clip is far too short or long.
 
-Light module: the standard library only.
+Light module: `bark_infinity.prompts` only.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-_TAG = re.compile(r"\[[^\[\]\n]{1,60}\]")
+from bark_infinity.prompts.pieces import TAG
+
 _MUSIC = re.compile(r"[♪♫♬]")
 
 # Seconds per character at an ordinary pace. Alphabets: 150 words a minute of 4.5 letters, pauses included (the 14 to
@@ -35,9 +36,9 @@ def speaking_time(text: str) -> SpeakingTime:
     Args:
         text: Any script; [tags] are not spoken, ♪ is sung.
     """
-    spoken = _TAG.sub(" ", text)
+    spoken = TAG.sub(" ", text)
     usual = sum(_character_s(character) for character in spoken)
-    slack = TAG_SLACK_S * len(_TAG.findall(text))
+    slack = TAG_SLACK_S * len(TAG.findall(text))
     if _MUSIC.search(text):
         slack += (SONG_SLOWER - 1) * usual
     return SpeakingTime(usual, slack)

@@ -3,7 +3,7 @@
 Numbers, money and abbreviations become words, contractions their full forms, and tags (``[laughs]``, ``♪``) leave the
 text: they are no words to say, but are kept aside so that a voice that reads them aloud is noticed.
 
-Light module: the standard library and `bark_infinity.text_normalisation`.
+Light module: `bark_infinity.prompts` and `bark_infinity.text_normalisation`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 
+from bark_infinity.prompts.pieces import TAG
 from bark_infinity.text_normalisation import LETTER_NAMES, normalise
 
-_TAG = re.compile(r"\[([^\[\]\n]{1,60})\]")
 _CONTRACTED = {
     **{"won't": "will not", "can't": "can not", "cannot": "can not", "shan't": "shall not", "ain't": "is not"},
     **{"let's": "let us", "gonna": "going to", "wanna": "want to", "gotta": "got to", "gimme": "give me"},
@@ -77,8 +77,8 @@ class SpokenWords:
 
 def spoken_words(text: str) -> SpokenWords:
     """The words of an English text as a recogniser should hear them, and those of its tags."""
-    tags = tuple(word for tag in _TAG.findall(text) for word in _words(tag))
-    return SpokenWords(_words(_TAG.sub(" ", text)), tags)
+    tags = tuple(word for tag in TAG.findall(text) for word in _words(tag[1:-1]))
+    return SpokenWords(_words(TAG.sub(" ", text)), tags)
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -106,7 +106,7 @@ def guess_language(text: str) -> str | None:
     Returns:
         None when nothing of it is spoken. Latin script without a common word of another language is taken as English.
     """
-    spoken = _TAG.sub(" ", text)
+    spoken = TAG.sub(" ", text)
     scripts = Counter(
         _SCRIPTS.get(unicodedata.name(character, "").split(" ")[0], "latin")
         for character in spoken
