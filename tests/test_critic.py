@@ -258,7 +258,7 @@ def test_explanations_name_reason_and_numbers():
 
 def test_versions_of_everything_that_counts_are_told():
     assert Critic(recipe()).versions == {
-        "intelligibility": 1, "f0_median_hz": 1, "cleanliness": 1, "features": 1, "gates": thresholds.VERSION,
+        "intelligibility": 1, "f0_median_hz": 1, "cleanliness": 2, "features": 2, "gates": thresholds.VERSION,
         "speaker": speaker.VERSION,
     }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tracemalloc
 
 import librosa
@@ -21,6 +22,7 @@ from fusion.features.features import (
     measure,
     measure_many,
     spoken_characters,
+    summarise,
     true_peak,
     unit_of,
 )
@@ -90,9 +92,31 @@ def test_noise_is_not_voiced_flat_and_without_tilt():
     features = measure(noise(), RATE)
     assert features.voiced_share == 0
     assert "f0_median_hz" in features.unknown
+    assert features.harmonicity_db < -5
     assert features.flatness > 0.5
     assert features.tilt_db_per_octave == pytest.approx(0, abs=0.3)
     assert features.high_band_share == pytest.approx(8 / 12, abs=0.02)
+
+
+def test_harmonicity_never_rises_with_noise():
+    voice, hiss = buzz(150), noise(3, 2.0)
+    # Loud and weak syllables: noise drowns the weak ones first.
+    voice = voice * np.where(np.arange(len(voice)) // (RATE // 4) % 2, 1.0, 0.1).astype(np.float32)
+    heard = [measure(voice + level * hiss[: len(voice)], RATE) for level in (0, 0.01, 0.03, 0.1, 0.3, 1, 3, 9)]
+    harmonicity = [features.harmonicity_db for features in heard]
+    assert harmonicity == sorted(harmonicity, reverse=True)
+    assert "harmonicity_db" not in heard[-1].unknown
+    assert harmonicity[-1] < -5
+
+
+def test_steps_of_pitch_are_unknown_without_two_voiced_frames_in_a_row():
+    whole = analyse(buzz(120), RATE)
+    periodicity = np.where(np.arange(len(whole.periodicity)) % 2, whole.periodicity, 0).astype(np.float32)
+    features = summarise(dataclasses.replace(whole, periodicity=periodicity))
+    assert features.voiced_share > 0.4
+    assert "f0_step_st" in features.unknown
+    assert "f0_iqr_st" not in features.unknown
+    assert "f0_step_st" not in measure(buzz(120), RATE).unknown
 
 
 def test_tilt_of_integrated_noise_is_minus_six_decibels_per_octave():
@@ -186,7 +210,7 @@ def test_any_finite_clip_has_finite_features(kind, rate):
 def test_nothing_is_known_of_the_voice_in_a_clip_without_sound(kind):
     features = measure(DEGENERATE[kind], RATE)
     assert features.sound_share == 0
-    assert {"f0_median_hz", "centroid_hz", "mfcc_mean_03", "speaking_rate_cps"} <= features.unknown
+    assert {"f0_median_hz", "centroid_hz", "mfcc_mean_03", "speaking_rate_cps", "pause_share"} <= features.unknown
     assert not features.unknown & {"duration_s", "rms_db", "trailing_silence_s"}
     assert set(describe(features)) == set(AcousticFeatures.NAMES) - features.unknown
 
@@ -252,7 +276,7 @@ def test_vector_and_named_view_are_the_same_data():
 
 
 def test_a_vector_of_another_schema_or_with_nan_is_refused():
-    with pytest.raises(BarkError, match="schema 1"):
+    with pytest.raises(BarkError, match="schema 2"):
         AcousticFeatures.from_vector(np.zeros(7))
     with pytest.raises(BarkError, match="duration_s"):
         AcousticFeatures.from_vector(np.full(len(AcousticFeatures.NAMES), np.nan))
@@ -264,8 +288,8 @@ def test_units_follow_from_names():
     ]  # fmt: skip
 
 
-def test_names_are_those_of_schema_one():
+def test_names_are_those_of_schema_two():
     """Whoever changes names, order or definitions raises `SCHEMA` and this test."""
-    assert AcousticFeatures.SCHEMA == 1
+    assert AcousticFeatures.SCHEMA == 2
     assert len(AcousticFeatures.NAMES) == 80
     assert AcousticFeatures.NAMES[:3] == ("duration_s", "sound_share", "pause_share")

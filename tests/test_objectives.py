@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import math
 
 import numpy as np
 import pytest
+import scipy.signal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +24,7 @@ from fusion.objectives.objectives import (
     FAULTS,
     Cleanliness,
     Expressiveness,
+    Fault,
     FeatureRange,
     Intelligibility,
     Preference,
@@ -165,7 +168,44 @@ def test_noise_clipping_and_silence_are_less_clean_than_speech():
     assert value(Cleanliness(), measure(np.zeros(RATE), RATE)) == 0
 
 
-@given(st.floats(0, 40), st.floats(0, 40), st.floats(0, 20), st.floats(0, 20))
+def test_the_more_noise_the_less_clean():
+    speech = speech_like(1, 1.5)
+    noise = np.random.default_rng(0).standard_normal(len(speech))
+    rough = scipy.signal.lfilter(*scipy.signal.butter(4, 1_800 / (RATE / 2)), noise)  # below what flatness can tell
+    for kind in (noise, rough):
+        kind = kind * (speech.std() / kind.std())
+        ramp = [(1 - share) * speech + share * kind for share in (0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 1)]
+        values = [value(Cleanliness(), measure(clip, RATE)) for clip in ramp]
+        assert all(after <= before + 0.01 for before, after in itertools.pairwise(values)), values
+        assert values[0] > 0.7
+        assert values[-1] < 0.15
+
+
+def test_what_a_fault_cannot_be_measured_by_is_never_cleaner():
+    pitch = Cleanliness(faults=(Fault("f0_step_st", 0.5, 1.0),))
+    assert value(pitch, with_features(f0_step_st=9.0)) > 0
+    assert value(pitch, with_features(voiced_share=0.0, f0_step_st=0.0)) == 0
+
+
+def test_the_chance_pitch_of_thumps_is_no_melody():
+    rng = np.random.default_rng(0)
+    thumps = np.zeros(4 * RATE)
+    for start in rng.integers(0, len(thumps) - 2_000, 30):
+        thumps[start : start + 1_500] += rng.standard_normal(1_500) * np.hanning(1_500) * rng.uniform(0.05, 0.2)
+    thumps = scipy.signal.lfilter(*scipy.signal.butter(2, 1_500 / (RATE / 2)), thumps)
+    assert value(Expressiveness(), measure(thumps, RATE)) < 0.1
+    assert value(Expressiveness(), with_features(f0_step_st=0.0)) == 0  # no two voiced frames in a row
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 60), st.floats(0, 60))
+def test_less_voice_is_never_more_expressive(share_1, share_2, seconds_1, seconds_2):
+    (less, more), (short, long) = sorted([share_1, share_2]), sorted([seconds_1, seconds_2])
+    best = value(Expressiveness(), with_features(voiced_share=more, duration_s=long))
+    assert best >= value(Expressiveness(), with_features(voiced_share=less, duration_s=long))
+    assert best >= value(Expressiveness(), with_features(voiced_share=more, duration_s=short))
+
+
+@given(st.floats(0, 40), st.floats(0, 40), st.floats(1e-6, 20), st.floats(1e-6, 20))
 def test_more_melody_is_never_less_expressive_and_more_jumps_never_more(range_1, range_2, step_1, step_2):
     (small, large), (steady, jumpy) = sorted([range_1, range_2]), sorted([step_1, step_2])
     best = value(Expressiveness(), with_features(f0_iqr_st=large, f0_step_st=steady))

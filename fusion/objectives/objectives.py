@@ -237,9 +237,7 @@ class Fault:
     half: float
 
     def size(self, features: AcousticFeatures) -> float:
-        """0 when clean, 1 at ``half`` beyond; 0 when the clip has none of it."""
-        if self.feature in features.unknown:
-            return 0.0
+        """0 when clean, 1 at ``half`` beyond."""
         return max(0.0, (features.named()[self.feature] - self.free) / self.half)
 
 
@@ -251,7 +249,7 @@ FAULTS = (
     Fault("dc_offset", -0.005, -0.03),
     Fault("flatness", 0.23, 0.12),  # hiss and static: speech has 0.03 to 0.23, white noise 0.56
     Fault("high_band_share", 0.2, 0.2),  # fizz: speech has 0.01 to 0.06, and s and sh are short
-    Fault("harmonicity_db", 3.0, -3.0),  # buzz, metal, hoarseness: low voices have 3 to 7 in 85 ms, high ones to 13
+    Fault("harmonicity_db", 3.0, -3.0),  # buzz, metal, hoarseness: creak has 0, most voices 4 to 16, white noise -11
 )
 
 
@@ -262,16 +260,17 @@ class Cleanliness:
     The measure adds up squared faults, each relative to its own ``half``; so any one of them spoils the term.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     listens: ClassVar[bool] = False
 
     name: str = "cleanliness"
     faults: tuple[Fault, ...] = FAULTS
 
     def judge(self, heard: Heard) -> Term | Unknown:
-        """Falls with every fault; 0 for a clip without sound."""
+        """Falls with every fault; 0 for a clip without sound, or without something that a fault is measured by."""
         features = heard.features
-        if not features.sound_share:
+        # A clip must never be cleaner for having lost what its faults show in.
+        if not features.sound_share or any(fault.feature in features.unknown for fault in self.faults):
             return Term(self.name, 0.0, self.VERSION, None, "faults")
         size = math.sqrt(sum(one * one for one in (fault.size(features) for fault in self.faults)))
         return Term(self.name, closeness(size, 1.0), self.VERSION, size, "faults")
@@ -281,15 +280,21 @@ class Cleanliness:
         return "no clipping, offset, hiss, fizz or roughness; one half at one whole fault"
 
 
+MELODY_FROM_S = 0.4  # of voice: two syllables
+MELODY_FROM_SHARE = 0.2  # of the frames with sound: the creakiest of eight espeak-ng voices has 0.22
+
+
 @dataclass(frozen=True)
 class Expressiveness:
     """A melody that moves.
 
     The measure is the interquartile range of pitch in semitones, less twice the median step between frames: a pitch
     that jumps from frame to frame is broken, not lively. Reading aloud has 3 to 5, acting twice that, a monotone 0.
+    Thumps and noise are voiced here and there, and the pitch of that is chance: a clip with less voice than
+    `MELODY_FROM_S` or `MELODY_FROM_SHARE` has its movement counted in proportion.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     listens: ClassVar[bool] = False
 
     half: float = 3.0  # semitones
@@ -299,11 +304,13 @@ class Expressiveness:
         check_half(self.name, self.half)
 
     def judge(self, heard: Heard) -> Term | Unknown:
-        """Rises with movement; 0 for a clip without voice."""
+        """Rises with movement; 0 for a clip without voice, or without two voiced frames in a row."""
         features = heard.features
-        if "f0_iqr_st" in features.unknown:
+        if {"f0_iqr_st", "f0_step_st"} & features.unknown:
             return Term(self.name, 0.0, self.VERSION, None, "semitones")
-        movement = max(0.0, features.f0_iqr_st - 2 * features.f0_step_st)
+        voiced_s = features.voiced_share * features.sound_share * features.duration_s
+        enough = min(1.0, voiced_s / MELODY_FROM_S, features.voiced_share / MELODY_FROM_SHARE)
+        movement = enough * max(0.0, features.f0_iqr_st - 2 * features.f0_step_st)
         return Term(self.name, 1 - closeness(movement, self.half), self.VERSION, movement, "semitones")
 
     def describe(self) -> str:
