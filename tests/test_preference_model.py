@@ -157,6 +157,21 @@ def test_no_pair_is_asked_twice_but_one_in_ten_the_other_way_round(planted):
     assert model.agreement().own["planted"].asked == repeats
 
 
+def test_what_the_worst_of_several_says_of_a_pair_is_not_asked_again_as_a_repeat(planted):
+    model, log, rng = fresh(planted), JudgementLog(), np.random.default_rng(12)
+    few = planted.table.at(np.arange(12))
+    for start in (0, 4, 8):
+        log.append(Judgement("worst", tuple(planted.shown(row) for row in range(start, start + 4)), 0, "planted"))
+    model.learn(log, planted.table)
+    for rater in ("planted", None):
+        assert all(model.next_pair(few, rng, rater).reason == "informative" for _ in range(60))
+    log.append(planted.answer(0, 5, rng))
+    model.learn(log, planted.table)
+    questions = [model.next_pair(few, rng, "planted") for _ in range(60)]
+    repeats = [(one.first, one.second) for one in questions if one.reason == "repeat"]
+    assert set(repeats) == {(5, 0)}
+
+
 def test_when_every_pair_was_asked_they_are_asked_again(planted):
     model, log, rng = fresh(planted), JudgementLog(), np.random.default_rng(8)
     two = planted.table.at(np.arange(2))

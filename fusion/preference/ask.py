@@ -48,9 +48,9 @@ class Asked:
     """What became of a pair so far.
 
     Attributes:
-        times: Answers.
+        times: Answers, among them what the worst of n says about its pairs.
         first: Which was shown first, the last time.
-        raters: Everyone who answered.
+        raters: Everyone who was asked about this pair alone; only such an answer can be repeated and compared.
     """
 
     times: int
@@ -113,7 +113,11 @@ def next_pair(
         raise BarkError(f"a question needs two candidates, {len(ids)} can be played; render more first")
     row = {candidate: i for i, candidate in enumerate(ids)}
     known = {pair: said for pair, said in asked.items() if all(candidate in row for candidate in pair)}
-    repeats = [pair for pair, said in known.items() if said.times == 1 and (rater is None or rater in said.raters)]
+    repeats = [
+        pair
+        for pair, said in known.items()
+        if said.times == 1 and (said.raters if rater is None else rater in said.raters)
+    ]
     if rng.random() < repeat_share and repeats:
         pair = repeats[int(rng.integers(len(repeats)))]
         second = known[pair].first

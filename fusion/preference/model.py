@@ -246,7 +246,8 @@ def _asked(comparisons: Sequence[Comparison]) -> dict[frozenset[CandidateId], As
     for one in comparisons:
         before = asked.get(one.pair)
         times, raters = (before.times, before.raters) if before else (0, frozenset[str]())
-        asked[one.pair] = Asked(times + 1, one.first.candidate, raters | {one.rater})
+        heard_as_a_pair = frozenset[str]() if one.forced else frozenset({one.rater})
+        asked[one.pair] = Asked(times + 1, one.first.candidate, raters | heard_as_a_pair)
     return asked
 
 
