@@ -234,6 +234,16 @@ def test_a_loaded_model_goes_on_learning_as_if_it_had_never_left(planted, tmp_pa
     assert loaded.decision == model.decision
 
 
+def test_a_number_and_a_name_that_look_alike_are_two_candidates():
+    table = CandidateTable.of([1, "1"], [[0.0], [1.0]])
+    log = JudgementLog()
+    log.append(Judgement("better", (Shown(1, "t", "l"), Shown("1", "t", "m")), 1, "r"))
+    model = PreferenceModel(Reference.fit(table), heads=False)
+    model.learn(log, table)
+    liked = dict(zip(table.ids, model.linear.mean(model.reference.standardise(table)), strict=True))
+    assert liked["1"] > liked[1]
+
+
 def test_ids_may_be_names():
     table = CandidateTable.of(["a", "b"], [[0.0], [1.0]])
     log = JudgementLog()
