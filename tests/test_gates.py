@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from labelled_clips import HAS_ESPEAK, RATE, LabelledClip, degenerate_tokens, likely_tokens, with_frames
+from labelled_clips import (
+    HAS_ESPEAK,
+    RATE,
+    LabelledClip,
+    Speaker,
+    degenerate_tokens,
+    likely_tokens,
+    speak,
+    with_frames,
+)
 
 from bark_infinity.error_handling import BarkError
 from bark_infinity.tokens import BarkTokens, TokenSpace
@@ -270,6 +279,31 @@ def test_speaking_time_follows_the_script():
     assert speaking_time("안녕하세요").usual_s == pytest.approx(5 * 0.20)
     assert speaking_time("你好").usual_s > speaking_time("yo").usual_s
     assert speaking_time("♪ la la la ♪").slack_s > 0 == speaking_time("la la la").slack_s
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [("2,000,000,000", "two billion"), ("1,000,000,000,000", "one trillion"), ("1999", "nineteen ninety nine"),
+     ("7:30", "seven thirty")],
+)  # fmt: skip
+def test_a_number_takes_as_long_as_its_words(number, said):
+    assert speaking_time(number).usual_s == pytest.approx(speaking_time(said).usual_s, rel=0.3)
+
+
+@given(st.integers(0, 10**30))
+def test_a_number_never_takes_longer_than_its_digits(number):
+    assert 0 < speaking_time(str(number)).usual_s <= 0.35 * len(str(number)) + 1e-9
+
+
+@needs_espeak
+@pytest.mark.parametrize(
+    "text",
+    ["It costs $1,000,000,000.", "Population: 1,000,000,000,000.", "In 2,000,000,000 years the sun will be brighter.",
+     "Call 5551234.", "On 12/31/2024 at 7:30."],
+)  # fmt: skip
+def test_sentences_with_numbers_are_neither_too_short_nor_too_long(text):
+    for rate in (130, 170, 210):
+        assert gate_of(hear(speak(text, Speaker("en-us", rate)), text)) == "passed"
 
 
 @given(a=st.text(max_size=40), b=st.text(max_size=40))
