@@ -193,6 +193,58 @@ def test_an_expert_that_is_not_frozen_learns_and_is_saved(models, tmp_path):
     assert not torch.equal(model.experts[0].encoder.embeddings.word_embeddings.weight, _table(fresh))
 
 
+@pytest.mark.parametrize("kind", ["bert", "wav2vec2", "whisper", "encodec", "clap", "bark", "codec"])
+def test_a_given_expert_stays_as_it_is_whatever_a_model_does_with_it(experts, kind):
+    expert = experts[kind]
+    before = {name: value.clone() for name, value in expert.state_dict().items()}
+    for settings in ({"frozen": False}, {"dtype": torch.bfloat16}):
+        model = FusionTransformer([expert], **settings)
+        with torch.no_grad():
+            for value in model.parameters():
+                value.add_(1)
+    assert all(torch.equal(value, before[name]) for name, value in expert.state_dict().items())
+    assert expert.dtype == torch.float32
+    assert not any(value.requires_grad for value in expert.parameters())
+    assert FusionTransformer([expert]).experts[0] is expert  # memory is shared where nothing changes
+
+
+def test_what_an_expert_learned_is_never_taken_for_what_it_was(models, experts, tmp_path):
+    cache = EmbeddingCache(tmp_path / "cache")
+
+    def pooled(model):
+        return model(**model.encode(SENTENCE)).pooled.detach()
+
+    before = pooled(FusionTransformer([experts["bert"]], cache=cache))
+    learner = FusionTransformer([experts["bert"]], frozen=False)
+    learned = learner.experts[0]
+    seen = [before]
+    for _ in range(2):
+        with torch.no_grad():
+            _table(learner).mul_(-1.5)
+        frozen = FusionTransformer([learned], cache=cache)
+        assert torch.equal(pooled(frozen), pooled(FusionTransformer([learned])))
+        assert not any(torch.equal(pooled(frozen), one) for one in seen)
+        seen.append(pooled(frozen))
+    assert all(value.requires_grad for value in learned.parameters())  # goes on learning
+    assert torch.equal(pooled(FusionTransformer([experts["bert"]], cache=cache)), before)
+    frozen.save_pretrained(tmp_path / "saved")
+    with pytest.raises(CheckpointError, match="not the one it was learned with"):
+        FusionTransformer.from_pretrained(tmp_path / "saved")
+    again = FusionTransformer.from_pretrained(tmp_path / "saved", moved={models["bert"]: frozen.experts[0]})
+    assert torch.equal(pooled(again), seen[-1])
+
+
+def test_loading_over_a_given_expert_leaves_it_alone(models, experts, tmp_path):
+    learner = FusionTransformer([models["bert"]], frozen=False)
+    with torch.no_grad():
+        _table(learner).mul_(-1.5)
+    learner.save_pretrained(tmp_path)
+    before = experts["bert"].encoder.embeddings.word_embeddings.weight.clone()
+    again = FusionTransformer.from_pretrained(tmp_path, moved={models["bert"]: experts["bert"]})
+    assert torch.equal(_table(again), _table(learner))
+    assert torch.equal(experts["bert"].encoder.embeddings.word_embeddings.weight, before)
+
+
 def _table(model):
     return model.experts[0].encoder.embeddings.word_embeddings.weight
 
@@ -417,6 +469,8 @@ def test_wrong_configurations_say_what_is_wrong(experts):
         (FusionConfig(grid="tokens"), "no tokens in common"),
         (FusionConfig(top_k=3), "top_k is 3"),
         (FusionConfig(temperature=0), "temperature 0"),
+        (FusionConfig(temperature=float("inf")), "temperature inf"),
+        (FusionConfig(cells_per_second=float("nan")), "cells_per_second nan"),
         (FusionConfig(gate="some"), "gate 'some'"),
     ):
         with pytest.raises(BarkError, match=words):

@@ -10,6 +10,7 @@ Shapes: B windows read together, T positions, D width of the encoder.
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import hashlib
 import itertools
@@ -69,7 +70,9 @@ class Expert(nn.Module, ABC):
         name: What it was loaded by.
         modality: What it reads.
         width: D of its states.
-        fingerprint: SHA-256 of its weights, configuration and tokenizer or feature extractor.
+        fingerprint: SHA-256 of its weights, configuration and tokenizer or feature extractor; of those it began with,
+            while it learns.
+        learns: A model owns it and changes its weights.
         sample_rate: Hz of the clips it hears; None for readers of text.
         pad_values: What short windows are filled up with, by input, where that changes no state; None when only
             windows of equal shape may share a batch.
@@ -81,6 +84,7 @@ class Expert(nn.Module, ABC):
     def __init__(self, name: str, modality: Modality, width: int, fingerprint: str) -> None:
         super().__init__()
         self.name, self.modality, self.width, self.fingerprint = name, modality, width, fingerprint
+        self.learns = False
 
     @abstractmethod
     def windows(self, content: Any) -> tuple[Window, ...]:
@@ -99,6 +103,14 @@ class Expert(nn.Module, ABC):
     def dtype(self) -> torch.dtype:
         """Precision of its weights."""
         return next(self.parameters()).dtype
+
+    def frozen_copy(self) -> Expert:
+        """As it is now, to stay so; what has learned is told from what it began with by another fingerprint."""
+        own = copy.deepcopy(self).eval()
+        if own.learns:
+            own.fingerprint = fingerprint_of("learned", {"from": self.fingerprint}, own.state_dict())
+            own.learns = False
+        return own
 
     def cache_key(self, window: Window) -> str:
         """SHA-256 of everything that a window's states depend on."""

@@ -14,8 +14,10 @@ Shapes: B passages, T cells of the grid, E experts, D common width, D_e width of
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
+import math
 import os
 import typing
 import uuid
@@ -108,8 +110,9 @@ class FusionTransformer(nn.Module):
     """See the module's docstring.
 
     Args:
-        experts: Names for `fusion.transformer.experts.load_expert`, or experts that are loaded already: models that
-            keep them frozen may share them, on one device and in one precision. Each name once.
+        experts: Names for `fusion.transformer.experts.load_expert`, or experts that are loaded already. Those stay as
+            they are: a model that keeps them frozen, on their device and in their precision, shares them, any other
+            works on copies. Each name once.
         config: How they are combined.
         seed: Draws the initial projections and gate: a number, or a generator to draw from.
         frozen: Whether experts stay as they are. If not, they learn too, are saved whole, and nothing is cached.
@@ -142,7 +145,12 @@ class FusionTransformer(nn.Module):
         experts = [experts] if isinstance(experts, str | Path | Expert) else experts
         self.expert_names = tuple(e.name if isinstance(e, Expert) else str(e) for e in experts)
         _check_names(self.expert_names)
-        loaded = [e if isinstance(e, Expert) else load_expert(e, offline=offline) for e in experts]
+        loaded = [
+            _own(e, frozen, torch.device(device), dtype) if isinstance(e, Expert) else load_expert(e, offline=offline)
+            for e in experts
+        ]
+        for expert in loaded:
+            expert.learns = not frozen
         self.config = _resolved(config or FusionConfig(), loaded)
         self.frozen, self.cache, self.batch_rows = frozen, cache, batch_rows
         generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
@@ -333,10 +341,18 @@ class FusionTransformer(nn.Module):
                     "again, or learn anew"
                 )
             experts.append(expert)
-        model = cls(experts, saved.config, frozen=saved.frozen, cache=cache, batch_rows=batch_rows)
+        model = cls(
+            experts,
+            saved.config,
+            frozen=saved.frozen,
+            device=device,
+            dtype=dtype or saved.dtype,
+            cache=cache,
+            batch_rows=batch_rows,
+        )
         model.expert_names = tuple(saved.experts)
         model._take(folder / WEIGHTS_FILE)
-        return model.to(device=device, dtype=dtype or saved.dtype)
+        return model
 
     @property
     def _experts(self) -> tuple[Expert, ...]:
@@ -404,6 +420,14 @@ def _check_names(names: Sequence[str]) -> None:
         raise BarkError(f"expert '{twice}' is named {names.count(twice)} times; name each encoder once")
 
 
+def _own(expert: Expert, frozen: bool, device: torch.device, dtype: torch.dtype) -> Expert:
+    """The expert itself where a model will not change it, a copy where it would."""
+    if not frozen:
+        return copy.deepcopy(expert)
+    here = expert.device.type == device.type and device.index in (None, expert.device.index)
+    return expert if here and expert.dtype == dtype and not expert.learns else expert.frozen_copy()
+
+
 def _resolved(config: FusionConfig, experts: Sequence[Expert]) -> FusionConfig:
     """The configuration with every None decided, checked against the experts."""
     several = len(experts) > 1
@@ -419,10 +443,10 @@ def _resolved(config: FusionConfig, experts: Sequence[Expert]) -> FusionConfig:
         raise BarkError(
             f"{len(experts)} experts have no tokens in common; set grid to words, characters or time, or None"
         )
-    if not (width >= 1 and config.temperature > 0 and config.cells_per_second > 0):
+    if not (width >= 1 and 0 < config.temperature < math.inf and 0 < config.cells_per_second < math.inf):
         raise BarkError(
             f"width is {width}, temperature {config.temperature}, cells_per_second {config.cells_per_second}; "
-            "all must be above 0"
+            "all must be above 0 and finite"
         )
     if config.top_k is not None and not 1 <= config.top_k <= len(experts):
         raise BarkError(f"top_k is {config.top_k}, expected 1 to the number of experts, {len(experts)}")
