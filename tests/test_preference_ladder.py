@@ -19,9 +19,18 @@ from experiments.benchmarks.preference import (
 )
 from fusion.preference import CandidateTable, Judgement, JudgementLog, PreferenceModel, Reference, Shown
 from fusion.preference.bradley_terry import Pairs, fit
-from fusion.preference.ladder import decide, grouped_folds, last_look, sign_flip_p
+from fusion.preference.ladder import (
+    FIRST_HEADS,
+    FIRST_LOOK,
+    SIGNIFICANCE,
+    decide,
+    grouped_folds,
+    last_look,
+    sign_flip_p,
+    threshold,
+)
 
-NONLINEAR_SEED, NONLINEAR_ANSWERS = 0, 681  # where the ladder is climbed
+NONLINEAR_SEED, NONLINEAR_ANSWERS = 0, 982  # where the ladder is climbed
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +162,37 @@ def test_the_ladder_is_climbed_ever_more_rarely():
     assert looks[20] == 20
     assert all(look <= n < 1.2 * look + 1 for n, look in enumerate(looks) if n >= 20)
     assert len(set(looks)) < 30
+
+
+def test_all_looks_together_spend_one_significance():
+    looks = sorted({last_look(n) for n in range(20, 100_000)})
+    for first in (FIRST_LOOK, FIRST_HEADS):
+        thresholds = [threshold(look, first) for look in looks if look >= first]
+        assert thresholds == sorted(thresholds, reverse=True)
+        assert 0.9 * SIGNIFICANCE < sum(thresholds) < SIGNIFICANCE
+
+
+def test_coins_seldom_convince_the_ladder_however_often_it_looks():
+    took_over = lucky = 0
+    worlds = 12
+    for seed in range(worlds):
+        rng = np.random.default_rng(seed)
+        table = CandidateTable.of(range(40), rng.normal(size=(40, 3)), rng.normal(size=40))
+        candidates, rows = Reference.fit(table).standardise(table), {i: i for i in range(40)}
+        log = JudgementLog()
+        for _ in range(75):
+            i, j = (int(k) for k in rng.choice(40, 2, replace=False))
+            shown = (Shown(i, "t", f"l{i % 13}"), Shown(j, "t", f"l{j % 13}"))
+            log.append(Judgement("better", shown, int(rng.integers(2)), "r"))
+        heard = log.comparisons()
+        looks = [
+            decide(heard[:n], candidates, Pairs.of(heard[:n], rows), heads=False)
+            for n in (20, 24, 29, 35, 42, 51, 62, 75)
+        ]
+        took_over += any(look.speaks != "composite" for look in looks)
+        lucky += any(look.climbs[0].p < SIGNIFICANCE for look in looks)
+    assert took_over <= 2
+    assert lucky > took_over  # a single look's significance would have let more of them in
 
 
 def test_the_sign_flip_test_is_the_exact_one():

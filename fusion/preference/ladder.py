@@ -11,14 +11,15 @@ The composite is tested as it speaks: by the order it puts candidates in, which 
 is fitted (one factor, never below 0), so that nobody takes over for being more modest; where it is wrong more often
 than right, it is a coin. What the heads add to the linear model is trusted as far as it predicted other cells. A bigger
 model's gain is in log loss, summed by held-out cell, and tested against chance by flipping signs of cells. Whoever does
-not pass stays shadow: learning, reported, silent. Looking after every answer would find luck, and cost more with every
-answer, so the ladder is climbed only whenever there is a fifth more to learn from.
+not pass stays shadow: learning, reported, silent. Looking after every answer would cost more with every answer, so the
+ladder is climbed only whenever there is a fifth more to learn from. Looking often finds luck, so the k-th look at a
+model must find it better at p < 0.05 * 6 / (pi k)^2, which sums to 0.05 over all looks there will ever be.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -34,14 +35,14 @@ Level = Literal["composite", "linear", "heads"]
 FIRST_LOOK = 20  # comparisons before the linear model is tried
 FIRST_HEADS = 120  # before the head ensemble is
 GROWTH = 1.2
-SIGNIFICANCE = 0.05
+SIGNIFICANCE = 0.05  # of a model's trials altogether, however often it is looked at
 LINEAGE_BLOCKS = 13
 _LINE = (0, 1, 3, 9)  # differences of which take every value modulo 13 once: Singer's plane of 13 points and 13 lines
 TEXT_BLOCKS = 4
 FEWEST_LINEAGES = 4  # so that a choice between two families leaves two to learn from
 TRIAL_MEMBERS = 3  # of an ensemble in cross-validation; the five that speak are better, if anything
 TRUST = tuple(np.linspace(0, 1.5, 16).tolist())  # factors on what the heads add, to choose from
-_FLIPS = 9_999
+_FLIPS = 99_999  # enough to tell p from the threshold of the fiftieth look
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class Climb:
         bigger: Who asked to.
         gain: Mean log loss saved per choice; positive when the bigger one is better.
         p: Chance of such a gain when both are equally good.
+        threshold: What p must stay below at this look.
         passed: Whether the bigger one took over.
     """
 
@@ -79,6 +81,7 @@ class Climb:
     bigger: Level
     gain: float
     p: float
+    threshold: float
     passed: bool
 
 
@@ -120,11 +123,23 @@ class Folds:
 
 def last_look(comparisons: int) -> int:
     """Number of comparisons at which the ladder was last climbed, 0 before the first time."""
-    look = 0
-    following = FIRST_LOOK
-    while following <= comparisons:
-        look, following = following, int(np.ceil(following * GROWTH))
-    return look
+    return max(_looks(comparisons), default=0)
+
+
+def threshold(comparisons: int, first: int) -> float:
+    """What p must stay below, when the model is looked at from ``first`` comparisons on.
+
+    The k-th look spends 6 / (pi k)^2 of `SIGNIFICANCE`; over all k that is all of it (Basel's sum).
+    """
+    k = max(1, sum(look >= first for look in _looks(comparisons)))
+    return float(SIGNIFICANCE * 6 / (np.pi * k) ** 2)
+
+
+def _looks(comparisons: int) -> Iterator[int]:
+    look = FIRST_LOOK
+    while look <= comparisons:
+        yield look
+        look = int(np.ceil(look * GROWTH))
 
 
 def grouped_folds(comparisons: Sequence[Comparison]) -> Folds:
@@ -203,8 +218,9 @@ def decide(
         saved = losses[speaker] - losses[bigger]
         p = sign_flip_p(np.bincount(cell, weight * saved).astype(np.float64), np.random.default_rng([seed, bigger]))
         best = all(rungs[bigger].log_loss < rung.log_loss for rung in rungs[:bigger])
-        passed = p < SIGNIFICANCE and best
-        climbs.append(Climb(names[speaker], names[bigger], float(np.average(saved, weights=weight)), p, passed))
+        enough = threshold(len(pairs), FIRST_HEADS if names[bigger] == "heads" else FIRST_LOOK)
+        passed = p < enough and best
+        climbs.append(Climb(names[speaker], names[bigger], float(np.average(saved, weights=weight)), p, enough, passed))
         speaker = bigger if passed else speaker
     return Decision(names[speaker], _why(names[speaker], rungs, climbs, folds), len(pairs), rungs, tuple(climbs), trust)
 
@@ -214,7 +230,7 @@ def sign_flip_p(gains: Array, rng: np.random.Generator) -> float:
     gains = gains[gains != 0]
     if not len(gains):
         return 1.0
-    signs = rng.integers(0, 2, (_FLIPS, len(gains))) * 2 - 1
+    signs = (rng.integers(0, 2, (_FLIPS, len(gains)), np.int8) * 2 - 1).astype(np.float64)
     tolerance = 1e-12 * np.abs(gains).sum()
     return float((1 + (signs @ gains >= gains.sum() - tolerance).sum()) / (1 + _FLIPS))
 
@@ -308,7 +324,8 @@ def _why(speaks: Level, rungs: Sequence[Rung], climbs: Sequence[Climb], folds: F
     held_out = "other lineages and texts" if folds.texts_held_out else "other lineages (there is only one text)"
     measured = ", ".join(f"{rung.level} {rung.accuracy:.0%}" for rung in rungs)
     trials = "; ".join(
-        f"{climb.bigger} {'beats' if climb.passed else 'does not beat'} {climb.smaller} (p = {climb.p:.3f})"
+        f"{climb.bigger} {'beats' if climb.passed else 'does not beat'} {climb.smaller} "
+        f"(p = {climb.p:.2g}, needed {climb.threshold:.2g})"
         for climb in climbs
     )
     return f"{speaks} speaks: of {rungs[0].choices} choices about {held_out}, right were {measured}; {trials}"

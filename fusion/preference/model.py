@@ -135,7 +135,8 @@ class PreferenceModel:
             self._forget()
             self._log = judgements.copy()  # what was undone stays on record
             return self._decision
-        judged = sorted({candidate for one in comparisons for candidate in one.pair}, key=lambda one: (str(one), isinstance(one, str)))
+        heard = {candidate for one in comparisons for candidate in one.pair}
+        judged = sorted(heard, key=lambda one: (str(one), isinstance(one, str)))
         standardised = self.reference.standardise(candidates.rows(judged))
         rows = {candidate: row for row, candidate in enumerate(judged)}
         pairs = Pairs.of(comparisons, rows)
