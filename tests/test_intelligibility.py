@@ -151,18 +151,50 @@ def test_a_word_of_a_tag_that_is_also_expected_is_not_read_aloud():
     assert compare("[laughs] she laughs", "she laughs").tags_read == ()
 
 
+ENGLISH = (
+    *TEXTS, "The cat is on the mat", "Hello world", "Yes.", "It costs $1,000,000,000.", "Don’t go!",
+    "Population: 1,000,000,000,000.", "In 2,000,000,000 years the sun will be brighter.", "No, do not do that to me!",
+    "I met Anna at the old café near Prague.", "So come with me, my son.",
+)  # fmt: skip
+NOT_ENGLISH = (
+    "Guten Morgen, meine Damen! Heute scheint endlich wieder Sonne.", "Buenos días, señores pasajeros, bienvenidos.",
+    "Bonne nuit, mes amis, dormez bien.", "Günaydın arkadaşlar, hoş geldiniz!",
+    "Dzień dobry państwu, miłego dnia życzę!", "Wann kommt der nächste Zug?", "Dove andiamo stasera, amico mio?",
+    "Det regnar hela dagen i staden.", "No me digas", "Come va", "In the Mood spielte Dieter Hund mit Begleitung.",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "language"),
     [
-        ("The cat is on the mat", "en"), ("Hello world", "en"), ("Zap!", "en"), ("42", "en"),
-        ("[laughs] ♪", None), ("", None),
+        *((text, "en") for text in ENGLISH), ("[laughs] ♪", None), ("", None),
         ("안녕하세요, 반갑습니다", "ko"), ("你好，世界", "zh"), ("こんにちは、世界", "ja"), ("Привет, мир", "ru"),
         ("Der Hund ist nicht zu Hause", "de"), ("Bonjour, je suis dans la rue avec vous", "fr"),
-        ("Hola, el perro está en la casa", "es"), ("नमस्ते दुनिया", "hi"),
+        ("Hola, el perro está en la casa", "es"), ("नमस्ते दुनिया", "hi"), ("Günaydın arkadaşlar, hoş geldiniz!", "tr"),
+        ("Zap!", "unknown"), ("42", "unknown"), ("So, no.", "unknown"), ("Minä rakastan sinua paljon", "unknown"),
     ],
 )  # fmt: skip
-def test_language_is_guessed_from_script_and_common_words(text, language):
+def test_language_is_guessed_from_script_words_and_dictionary(text, language):
     assert guess_language(text) == language
+
+
+@pytest.mark.parametrize("text", NOT_ENGLISH)
+def test_other_languages_are_not_taken_for_english_and_not_rejected(text):
+    assert guess_language(text) not in ("en", None)
+    listener = Says("word salad", frozenset({"en"}))
+    assert judge_reading(TextReader(listener)(SILENCE, RATE, text)).passed
+    assert listener.asked == 0
+
+
+@given(text=st.text(max_size=60))
+def test_any_text_has_a_language_or_an_unknown_one(text):
+    assert guess_language(text) is None or len(guess_language(text)) == 2 or guess_language(text) == "unknown"
+
+
+def test_a_stated_language_is_not_guessed():
+    assert TextReader(Says("zap"), language="en")(SILENCE, RATE, "Zap!").error == 0
+    assert "state it" in TextReader(Says("zap"))(SILENCE, RATE, "Zap!").unknown
+    assert "'de'" in TextReader(Says("zap"), language="de")(SILENCE, RATE, TEXTS[0]).unknown
 
 
 @given(text=st.text(max_size=60), heard=st.text(max_size=60))

@@ -17,7 +17,7 @@ from fusion.gates.thresholds import THRESHOLDS, Thresholds
 from fusion.gates.verdict import GateVerdict
 from fusion.words.alignment import Alignment, align, letter_error
 from fusion.words.recognisers import Recogniser
-from fusion.words.spoken import SpokenWords, guess_language, spoken_words
+from fusion.words.spoken import UNKNOWN, SpokenWords, guess_language, spoken_words
 
 _SHOWN = 12  # words of a transcript in a reason
 
@@ -84,7 +84,7 @@ class TextReader:
 
     Attributes:
         recogniser: None when there is none: every reading is unknown then.
-        language: Two-letter code of the texts; None guesses it from each.
+        language: Two-letter code of the texts; None guesses it from each, and takes none for English without evidence.
     """
 
     recogniser: Recogniser | None
@@ -103,6 +103,8 @@ class TextReader:
         language = self.language or guess_language(text)
         if language is None:
             return TextReading("nothing in the text is spoken")
+        if language == UNKNOWN:
+            return TextReading("the language of the text is unknown; state it as the reader's language")
         if language != "en":
             return TextReading(f"the text is not English but '{language}'; its words cannot be compared yet")
         known = self.recogniser.languages
