@@ -275,6 +275,17 @@ def test_vector_and_named_view_are_the_same_data():
     assert features.named()["mfcc_mean_19"] == features.mfcc_mean[19]
 
 
+@pytest.mark.parametrize("audio", [buzz(120), noise(), np.zeros(RATE)], ids=["voice", "noise", "silence"])
+def test_the_known_vector_is_the_vector_with_gaps_where_nothing_is_known(audio):
+    features = measure(audio, RATE)
+    known = features.known_vector()
+    assert known.dtype == np.float32
+    gaps = {name for name, value in zip(AcousticFeatures.NAMES, known, strict=True) if np.isnan(value)}
+    assert gaps == features.unknown
+    there = ~np.isnan(known)
+    assert np.array_equal(known[there], features.vector()[there])
+
+
 def test_a_vector_of_another_schema_or_with_nan_is_refused():
     with pytest.raises(BarkError, match="schema 2"):
         AcousticFeatures.from_vector(np.zeros(7))

@@ -139,6 +139,11 @@ class AcousticFeatures:
         """(len(NAMES),) float32, in the order of `NAMES`."""
         return np.concatenate([np.atleast_1d(getattr(self, f.name)) for f in fields(self)], dtype=np.float32)
 
+    def known_vector(self) -> Float32Array:
+        """(len(NAMES),) as `vector`, but NaN for what is unknown: for models that tell a missing number from a 0."""
+        unknown = self.unknown
+        return np.where([name in unknown for name in self.NAMES], np.float32(np.nan), self.vector())
+
     @classmethod
     def from_vector(cls, vector: NDArray[np.floating]) -> AcousticFeatures:
         """The named view of a vector made by `vector`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -87,5 +86,5 @@ class Novelty:
 
 
 def _columns(features: AcousticFeatures, names: Sequence[str]) -> NDArray[np.float64]:
-    named, unknown = features.named(), features.unknown
-    return np.array([math.nan if name in unknown else named[name] for name in names])
+    places = [AcousticFeatures.NAMES.index(name) for name in names]
+    return features.known_vector()[places].astype(np.float64)
