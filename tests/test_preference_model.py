@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
@@ -218,8 +219,24 @@ def test_a_damaged_model_is_refused(planted, taught, tmp_path, damage):
         save_file(arrays | {"linear/weights": arrays["linear/weights"] * np.nan}, numbers)
     else:
         save_file(arrays | {"linear/weights": arrays["linear/weights"][:-1]}, numbers)
+    if damage in ("nan", "shape"):  # even where the hash is right
+        fields = json.loads(document.read_text("utf-8"))
+        fields["numbers"] = hashlib.sha256(numbers.read_bytes()).hexdigest()
+        document.write_text(json.dumps(fields), "utf-8")
     with pytest.raises(BarkError, match="learn it again"):
         PreferenceModel.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("interrupted", ["preference.safetensors", "preference.json"])
+def test_a_save_that_was_cut_between_its_files_is_refused(planted, taught, tmp_path, interrupted):
+    fresh(planted).save(tmp_path)
+    older = (tmp_path / interrupted).read_bytes()
+    taught.save(tmp_path)
+    assert not list(tmp_path.glob("*.part"))
+    assert PreferenceModel.load(tmp_path).decision == taught.decision
+    (tmp_path / interrupted).write_bytes(older)
+    with pytest.raises(BarkError, match="saved with"):
+        PreferenceModel.load(tmp_path)
 
 
 def test_a_loaded_model_goes_on_learning_as_if_it_had_never_left(planted, tmp_path):

@@ -1,12 +1,15 @@
 """A learnt model on disk: numbers in safetensors, everything else in JSON; reading it never executes anything.
 
 What is read is checked before it is believed: a model with numbers that are missing, of another shape or not finite
-would judge candidates wrongly for as long as nobody notices.
+would judge candidates wrongly for as long as nobody notices. Each file is written beside and then renamed, and the JSON
+holds the hash of the numbers it belongs to: a save that was cut between the two is refused, never read as a mixture.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from fusion.preference.heads import HeadEnsemble
 
 FORMAT = "victor-bark-preference"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MODEL = "preference.json"
 NUMBERS = "preference.safetensors"
 
@@ -47,8 +50,8 @@ class State:
 
 
 def save(directory: Path, state: State) -> None:
-    """Writes two files into ``directory``."""
-    from safetensors.numpy import save_file
+    """Writes two files into ``directory``, each replaced at once or not at all."""
+    from safetensors.numpy import save as serialise
 
     arrays: dict[str, NDArray[Any]] = {}
     for name, block in _blocks(state.reference).items():
@@ -63,9 +66,11 @@ def save(directory: Path, state: State) -> None:
         arrays["heads/readout"] = heads.readout
     for name, model in models.items():
         arrays |= {f"{name}/{field}": getattr(model, field) for field in _VECTORS}
+    numbers = serialise({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     document = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
+        "numbers": hashlib.sha256(numbers).hexdigest(),
         "experts": list(state.reference.embeddings),
         "seed": state.seed,
         "heads": state.heads,
@@ -76,23 +81,26 @@ def save(directory: Path, state: State) -> None:
             for name, model in models.items()
         },
     }
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, directory / NUMBERS)
-    (directory / MODEL).write_text(json.dumps(document, indent=1), "utf-8")
+    _replace(directory / NUMBERS, numbers)
+    _replace(directory / MODEL, json.dumps(document, indent=1).encode("utf-8"))
 
 
 def load(directory: Path) -> State:
     """Reads what `save` wrote.
 
     Raises:
-        BarkError: When a file is missing or not what it should be.
+        BarkError: When a file is missing or not what it should be, or the two are not of one save.
     """
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load as deserialise
 
     try:
         document = json.loads((directory / MODEL).read_text("utf-8"))
-        arrays = load_file(directory / NUMBERS)
-        return _state(document, arrays)
+        _check_format(document)
+        numbers = (directory / NUMBERS).read_bytes()
+        if hashlib.sha256(numbers).hexdigest() != document["numbers"]:
+            raise BarkError(f"{NUMBERS} is not the file that {MODEL} was saved with")
+        return _state(document, deserialise(numbers))
     except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError, BarkError) as error:
         raise BarkError(
             f"{directory.name} is not a preference model ({type(error).__name__}: {error}); "
@@ -100,9 +108,21 @@ def load(directory: Path) -> State:
         ) from error
 
 
-def _state(document: Any, arrays: Mapping[str, NDArray[Any]]) -> State:
+def _replace(path: Path, content: bytes) -> None:
+    beside = path.with_name(path.name + ".part")
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def _check_format(document: Any) -> None:
     if document["format"] != FORMAT or document["version"] != FORMAT_VERSION:
         raise BarkError(f"format {document['format']} {document['version']}, expected {FORMAT} {FORMAT_VERSION}")
+
+
+def _state(document: Any, arrays: Mapping[str, NDArray[Any]]) -> State:
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise BarkError(f"{name} has numbers that are not finite")
