@@ -20,6 +20,7 @@ from experiments.benchmarks.preference import (
 from fusion.preference import CandidateTable, Judgement, JudgementLog, PreferenceModel, Reference, Shown
 from fusion.preference.bradley_terry import Pairs, fit
 from fusion.preference.ladder import (
+    FEWEST_LINEAGES,
     FIRST_HEADS,
     FIRST_LOOK,
     SIGNIFICANCE,
@@ -114,6 +115,14 @@ def test_no_model_is_tested_on_a_family_or_text_that_it_has_heard(lineages, text
             assert not families[0] & families[1]
             spoken = [{one.first.text, one.second.text} for one in (comparisons[held], comparisons[heard])]
             assert not folds.texts_held_out or not spoken[0] & spoken[1]
+
+
+def test_with_the_fewest_lineages_every_fold_has_something_to_learn_from():
+    for lineages in (FEWEST_LINEAGES, FEWEST_LINEAGES + 1):
+        log = JudgementLog()
+        for i, j in itertools.combinations(range(lineages), 2):
+            log.append(Judgement("better", (Shown(i, "t", f"l{i}"), Shown(j, "t", f"l{j}")), 0, "r"))
+        assert grouped_folds(log.comparisons()).kept.any(axis=1).all()
 
 
 def test_few_answers_or_one_family_leave_the_composite_speaking():
