@@ -10,6 +10,7 @@ import pytest
 
 from bark_infinity.error_handling import BarkError
 from experiments.benchmarks.preference import linear_taste, pair_accuracy, world
+from fusion.features.features import AcousticFeatures, measure
 from fusion.preference import CandidateTable, Judgement, JudgementLog, PreferenceModel, Reference, Shown
 
 
@@ -84,6 +85,27 @@ def test_other_rows_in_the_table_change_nothing(planted):
     assert (whole.linear.weights == part.linear.weights).all()
     one_by_one = [whole.predict(planted.table.at(np.array([i]))).mean[0] for i in range(8)]
     np.testing.assert_allclose(one_by_one, whole.predict(planted.table).mean[:8], rtol=1e-12)
+
+
+def test_what_is_unknown_of_a_clip_counts_as_usual_and_not_as_0():
+    rng = np.random.default_rng(13)
+    seconds = np.arange(12_000) / 24_000
+    voiced = [
+        measure((0.3 * np.sin(2 * np.pi * f * seconds) + 0.01 * rng.normal(size=12_000)).astype(np.float32), 24_000)
+        for f in (110, 130, 150, 170, 190)
+    ]
+    noise = measure((0.1 * rng.normal(size=12_000)).astype(np.float32), 24_000)
+    assert "f0_median_hz" in noise.unknown
+    unknown = [1 + AcousticFeatures.NAMES.index(name) for name in noise.unknown]
+    clips = [clip.known_vector() for clip in [*voiced, noise]]
+    reference = Reference.fit(CandidateTable.of(range(6), clips))
+    without = Reference.fit(CandidateTable.of(range(5), clips[:5]))
+    pitch = AcousticFeatures.NAMES.index("f0_median_hz")
+    assert reference.features.middle[pitch] == without.features.middle[pitch]
+    standardised = without.standardise(CandidateTable.of(["noise"], [noise.known_vector()]))
+    assert (standardised.columns[0, unknown] == 0).all()
+    as_zero = without.standardise(CandidateTable.of(["noise"], [noise.vector()]))
+    assert as_zero.columns[0, 1 + pitch] < -3
 
 
 def test_a_judged_candidate_without_features_is_named(planted):

@@ -3,7 +3,8 @@
 Acoustic features have units and outliers, so they are standardised robustly (median, interquartile range) against a
 reference set that does not move while people judge: a utility learnt yesterday means the same today. Beyond
 ``CLIP`` robust deviations a model must not extrapolate: values are held there, and how far they lie outside comes
-back as extra uncertainty. A value that is unknown (not finite) counts as the reference's median.
+back as extra uncertainty. A value that is unknown is NaN (anything not finite will do); it counts as the reference's
+median, adds no uncertainty, and takes no part where the reference is fitted.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class CandidateTable:
 
     Attributes:
         ids: (N,) unique.
-        features: (N, D) numbers in any units, such as `AcousticFeatures` vectors.
+        features: (N, D) numbers in any units, NaN where unknown, such as `AcousticFeatures.known_vector` gives them.
+            Its `vector` has 0 there, and a whisper would be a voice with a pitch of 0 Hz, far outside the reference.
         composite: (N,) the transparent score that counts until people have taught something better; higher is better.
         embeddings: By expert, (N, D_e) frozen embeddings; what the head ensemble mixes besides the features.
 
