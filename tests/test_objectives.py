@@ -33,6 +33,7 @@ from fusion.objectives.objectives import (
     closeness,
 )
 from fusion.objectives.spec import parse
+from fusion.preference import CandidateTable, Judgement, JudgementLog, PreferenceModel, Reference, Shown
 from fusion.score import Term
 from fusion.words.intelligibility import TextReading
 
@@ -248,6 +249,54 @@ def test_preference_is_the_chance_of_being_chosen_over_the_usual():
     assert value(Preference(lambda _: (0.0, 0.0)), GOOD) == 0.5
     assert value(Preference(lambda _: (math.log(3), 0.0)), GOOD) == pytest.approx(0.75)
     assert value(Preference(lambda _: (-math.log(3), 0.0)), GOOD) == pytest.approx(0.25)
+
+
+def table(features: list[AcousticFeatures], embeddings=None) -> CandidateTable:
+    return CandidateTable.of(range(len(features)), [one.known_vector() for one in features], None, embeddings)
+
+
+def test_a_model_of_peoples_choices_judges_as_it_predicts():
+    rng = np.random.default_rng(0)
+    clips = [
+        with_features(f0_median_hz=float(hz), centroid_hz=float(rng.normal(1_500, 200)), speaking_rate_cps=0.0)
+        for hz in rng.normal(150, 30, 40)
+    ]
+    known = table(clips)
+    model = PreferenceModel(Reference.fit(known), heads=False)
+    objective = Preference.by_model(model)
+    before = value(objective, clips[0])
+    assert 0 < before < 0.5  # nobody has been asked
+    log = JudgementLog()
+    for _ in range(150):
+        a, b = (int(i) for i in rng.choice(len(clips), 2, replace=False))
+        better = int(clips[b].f0_median_hz < clips[a].f0_median_hz)
+        log.append(Judgement("better", (Shown(a, "text", f"{a}"), Shown(b, "text", f"{b}")), better, "her"))
+    model.learn(log, known)
+    assert model.decision.speaks == "linear"
+    low, high = min(clips, key=lambda one: one.f0_median_hz), max(clips, key=lambda one: one.f0_median_hz)
+    assert value(objective, low) > 0.5 > value(objective, high)
+    utilities = model.predict(known)
+    row = clips.index(low)
+    assert objective.utility(heard(low)) == pytest.approx((utilities.mean[row], utilities.deviation[row]))
+
+
+def test_until_people_have_spoken_a_composite_may():
+    clips = [with_features(f0_median_hz=float(hz)) for hz in (100, 150, 200)]
+    known = dataclasses.replace(table(clips), composite=np.array([0.2, 0.5, 0.8]))
+    objective = Preference.by_model(
+        PreferenceModel(Reference.fit(known), heads=False), composite=lambda clip: clip.features.f0_median_hz / 200
+    )
+    assert value(objective, clips[0]) < value(objective, clips[2])
+
+
+def test_a_model_of_other_columns_or_of_embeddings_nobody_gives_is_refused():
+    narrow = Reference.fit(CandidateTable.of([0, 1], np.zeros((2, 3))))
+    with pytest.raises(BarkError, match="3 columns"):
+        Preference.by_model(PreferenceModel(narrow, heads=False))
+    model = PreferenceModel(Reference.fit(table([GOOD, GOOD], {"ear": np.eye(2)})), heads=False)
+    with pytest.raises(BarkError, match="embeddings ear"):
+        Preference.by_model(model)
+    value(Preference.by_model(model, embeddings=lambda _: {"ear": [1.0, 0.0]}), GOOD)
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf])

@@ -12,19 +12,23 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bark_infinity.error_handling import BarkError
 from fusion.features.features import AcousticFeatures, spoken_characters, unit_of
 from fusion.features.spectra import analyse
 from fusion.heard import Heard
+from fusion.preference.candidates import CandidateTable
 from fusion.score import Term
 from fusion.speaker.voice_print import SAME_OR_NOT, voice_distance, voice_print
+
+if TYPE_CHECKING:
+    from fusion.preference.model import PreferenceModel
 
 
 @dataclass(frozen=True)
@@ -323,7 +327,7 @@ class Preference:
     """What people like, as far as is known; doubt counts against a clip, so that nobody wins by being strange.
 
     Attributes:
-        utility: Mean and standard deviation in logits, such as `fusion.preference.PreferenceModel` predicts.
+        utility: Mean and standard deviation in logits; `by_model` takes those of a `PreferenceModel`.
         caution: Standard deviations taken off the mean.
     """
 
@@ -337,6 +341,48 @@ class Preference:
     def __post_init__(self) -> None:
         if not 0 <= self.caution < math.inf:
             raise BarkError(f"{self.name}: caution is {self.caution}, expected a number of at least 0")
+
+    @classmethod
+    def by_model(
+        cls,
+        model: PreferenceModel,
+        *,
+        composite: Callable[[Heard], float] | None = None,
+        embeddings: Callable[[Heard], Mapping[str, ArrayLike]] | None = None,
+        caution: float = 1.0,
+    ) -> Preference:
+        """What a model has learned from people, over `AcousticFeatures.known_vector`; as it is when a clip is judged.
+
+        Args:
+            model: Its reference was fitted on `AcousticFeatures.known_vector` rows.
+            composite: What counts until the model has learned something; None counts every clip as usual.
+            embeddings: (D_e,) vectors of a clip by expert; needed when the model's reference has any.
+            caution: See `Preference`.
+
+        Raises:
+            BarkError: When the model's reference has other columns, or embeddings that nothing gives.
+        """
+        n_features, experts = len(model.reference.features.middle), sorted(model.reference.embeddings)
+        if n_features != len(AcousticFeatures.NAMES):
+            raise BarkError(
+                f"the preference model's reference has {n_features} columns, expected {len(AcousticFeatures.NAMES)}, those "
+                "of AcousticFeatures.known_vector; fit it on those and learn again"
+            )
+        if experts and embeddings is None:
+            raise BarkError(f"the preference model knows embeddings {', '.join(experts)}; say how a clip gets them")
+
+        def utility(heard: Heard) -> tuple[float, float]:
+            vectors = {} if embeddings is None else embeddings(heard)
+            table = CandidateTable.of(
+                ("clip",),
+                heard.features.known_vector()[None],
+                [math.nan if composite is None else composite(heard)],  # not known counts as the reference's median
+                {name: np.asarray(vector)[None] for name, vector in vectors.items()},
+            )
+            found = model.predict(table)
+            return float(found.mean[0]), float(found.deviation[0])
+
+        return cls(utility, caution)
 
     def judge(self, heard: Heard) -> Term | Unknown:
         """Chance of being chosen over a clip of utility 0, judged with caution."""

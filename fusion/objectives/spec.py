@@ -18,7 +18,7 @@ _BY_NAME: dict[str, Callable[[], Objective]] = {
 _BUILT_WITH_MORE = {
     "similarity": "a reference: Similarity(distance, half)",
     "novelty": "known clips: Novelty(FrozenSpace.fit(features))",
-    "preference": "a model of people's choices: Preference(utility)",
+    "preference": "a model of people's choices: Preference.by_model(model)",
 }
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
