@@ -365,8 +365,8 @@ class Preference:
         n_features, experts = len(model.reference.features.middle), sorted(model.reference.embeddings)
         if n_features != len(AcousticFeatures.NAMES):
             raise BarkError(
-                f"the preference model's reference has {n_features} columns, expected {len(AcousticFeatures.NAMES)}, those "
-                "of AcousticFeatures.known_vector; fit it on those and learn again"
+                f"the preference model's reference has {n_features} columns, expected {len(AcousticFeatures.NAMES)}, "
+                "those of AcousticFeatures.known_vector; fit it on those and learn again"
             )
         if experts and embeddings is None:
             raise BarkError(f"the preference model knows embeddings {', '.join(experts)}; say how a clip gets them")
