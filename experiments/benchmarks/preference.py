@@ -194,10 +194,12 @@ def print_ladder(seeds: int) -> None:
         ("none: coins", no_taste, 60),
         ("none: coins", no_taste, 150),
         ("weighted sum", linear_taste, 60),
+        ("weighted sum", linear_taste, 100),
         ("weighted sum", linear_taste, 150),
         ("weighted sum", linear_taste, 600),
         ("not a sum", nonlinear_taste, 300),
         ("not a sum", nonlinear_taste, 700),
+        ("not a sum", nonlinear_taste, 1_000),
     ):
         decisions = [ladder_decision(taste, seed, answers)[0] for seed in range(seeds)]
         speaks = Counter(decision.speaks for decision in decisions)
