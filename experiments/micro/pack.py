@@ -33,22 +33,22 @@ SPACE = TokenSpace(
 )
 # name: (espeak-ng variant or random voice, pitch, words a minute)
 VOICES: dict[str, tuple[str, int, int]] = {
-    "adam": ("m1", 35, 165),
-    "boris": ("m7", 20, 140),
+    "adam": ("m1", 62, 165),
+    "boris": ("m7", 60, 140),
     "carl": ("m2", 50, 195),
-    "dieter": ("m5", 15, 175),
-    "frog": ("croak", 25, 150),
-    "greta": ("f1", 55, 170),
+    "dieter": ("m5", 60, 175),
+    "frog": ("croak", 60, 150),
+    "greta": ("f1", 45, 170),
     "helen": ("f3", 70, 160),
-    "irene": ("f5", 45, 200),
-    "julia": ("steph", 40, 180),
-    "klara": ("f4", 80, 215),
-    "robot": ("klatt2", 40, 150),
-    "ghost": ("whisper", 40, 150),
+    "irene": ("f5", 35, 190),
+    "julia": ("steph", 30, 180),
+    "klara": ("f4", 40, 205),
+    "robot": ("klatt2", 50, 150),
+    "ghost": ("whisper", 50, 150),
     "lena": ("vbf0012", 65, 135),
     "max": ("vbf0031", 40, 210),
-    "nils": ("vbf0047", 35, 185),
-    "olga": ("vbf0081", 70, 190),
+    "nils": ("vbf0047", 45, 185),
+    "olga": ("vbf0111", 50, 190),
 }
 
 
