@@ -95,7 +95,8 @@ def write(asset: Path, report: dict[str, Any], progress: dict[str, dict[str, flo
     """
     figures, plan = report["figures"], CorpusPlan()
     stages = [
-        f"{name} {told['step']:.0f} steps ({told['cpu_seconds'] / 60:.0f} CPU-minutes)"
+        f"{name} {told['step']:.0f} steps ({'the last ' if told['schedules_done'] else ''}"
+        f"{told['cpu_seconds'] / 60:.0f} CPU-minutes{' of them after a warm restart' if told['schedules_done'] else ''})"
         for name, told in progress.items()
     ]
     rows = [
