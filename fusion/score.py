@@ -112,6 +112,6 @@ class Score:
         if not (0 < mass < math.inf and all(weight >= 0 for weight in weights.values())):
             raise BarkError(f"weights are {dict(weights)}, expected finite numbers of at least 0 that are not all 0")
         values = self.objectives(list(weights))
-        # Each share first: weights too small for a product would vanish, and the mean would not be one.
-        total = sum(weight / mass * value for weight, value in zip(weights.values(), values, strict=True))
+        # Recorded totals are verified to the last bit, so this order of operations is part of what they mean.
+        total = sum(weight * value for weight, value in zip(weights.values(), values, strict=True)) / mass
         return min(1.0, total)
