@@ -94,11 +94,11 @@ def write(asset: Path, report: dict[str, Any], progress: dict[str, dict[str, flo
         progress: How long each stage was trained, see `snapshot.progress_of`.
     """
     figures, plan = report["figures"], CorpusPlan()
-    stages = [
-        f"{name} {told['step']:.0f} steps ({'the last ' if told['schedules_done'] else ''}"
-        f"{told['cpu_seconds'] / 60:.0f} CPU-minutes{' of them after a warm restart' if told['schedules_done'] else ''})"
-        for name, told in progress.items()
-    ]
+    stages = []
+    for name, told in progress.items():
+        spent = f"{told['cpu_seconds'] / 60:.0f} CPU-minutes"
+        since = f"the last {spent} of them after a warm restart" if told["schedules_done"] else spent
+        stages.append(f"{name} {told['step']:.0f} steps ({since})")
     rows = [
         f"| {bar['name']} | {bar['value']:.3f} | {'>=' if bar['at_least'] else '<='} {bar['bar']:.3g} "
         f"| {'met' if bar['met'] else '**missed**'} |"
