@@ -13,285 +13,73 @@ of the step ``lag + 1`` before it are told. Results are applied step by step, in
 hands out what is planned and decides nothing. All randomness of a birth comes from the run's seed and its number, so
 no generator's state can be lost: telling a fresh swarm the same results rebuilds it (`Swarm.replay`).
 
-**Failures are never numbers.** DEAP lets NaN win and pyribs gives up a batch for one; here only finite, ok results
-become an `Individual`, and selectors see nothing else.
-
-Who survives is up to an `Algorithm`; see `evolution_selection`. Light module: numpy, no torch, no files.
+The parts are in `evolution`, and can all be imported from here. Light module: numpy, no torch, no files.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import logging
 import math
 import re
 from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import IntEnum
-from functools import cached_property
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from bark_infinity.error_handling import BarkError
-from bark_infinity.requests import RenderRequest, RenderSettings
-from bark_infinity.variation import Operator, Parameters
-from bark_infinity.voices.history import VoiceHistory
+from bark_infinity.variation import Operator
+from evolution.genome import Candidate, Draft, Gene, Genome, Parent, Rng, Role, short_hash
+from evolution.individuals import AddStatus, Evaluation, Individual, Status
+from evolution.selection import (
+    NSGA2,
+    Algorithm,
+    CategoryAxis,
+    GridAxis,
+    Islands,
+    MapElites,
+    MuPlusLambda,
+    Novelty,
+    at_least,
+    pareto_ranking,
+)
+from evolution.variation import Immigrate, immigrants, remake, vary
+
+__all__ = [
+    "NSGA2",
+    "AddStatus",
+    "Algorithm",
+    "Candidate",
+    "CategoryAxis",
+    "Draft",
+    "Evaluate",
+    "Evaluation",
+    "Gene",
+    "Genome",
+    "GridAxis",
+    "Immigrate",
+    "Individual",
+    "Islands",
+    "MapElites",
+    "MuPlusLambda",
+    "Novelty",
+    "Parent",
+    "Role",
+    "Status",
+    "Stop",
+    "Swarm",
+    "SwarmSettings",
+    "immigrants",
+    "pareto_ranking",
+    "remake",
+    "vary",
+]
 
 logger = logging.getLogger(__name__)
-
-_HASH_TAG = "genome-v1:"  # a later canonical form must have another tag
-_LARGEST = 1e100  # differences and weighted sums of larger objectives overflow
-
-Role = Literal["first", "second", "donor"]  # first: most of the child comes from it (the primary line)
-Gene = Literal["voice", "prompt", "settings"]  # the part of a genome that an operator varies
-Status = Literal["ok", "rejected", "failed"]
-Rng = np.random.Generator
-
-# -- what is heritable, and what is born ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Genome:
-    """What is heritable: all that decides how a candidate sounds, except its seed.
-
-    Attributes:
-        prompt: Text to say, with Bark's tags and marks.
-        voice: Voice to speak with; None lets the model choose one.
-        settings: Sampling settings.
-        content_lock: Whether operators must keep the prompt's words.
-    """
-
-    prompt: str
-    voice: VoiceHistory | None = None
-    settings: RenderSettings = field(default_factory=RenderSettings)
-    content_lock: bool = True
-
-    def __post_init__(self) -> None:
-        if not self.prompt.strip() and self.settings.semantic_allow_early_stop:
-            raise BarkError("a genome's prompt is empty; give words, or switch semantic_allow_early_stop off")
-
-    def canonical(self) -> dict[str, Any]:
-        """A JSON object that two genomes share exactly when they are the same; the voice by its content hash."""
-        return {
-            "prompt": self.prompt,
-            "voice": None if self.voice is None else self.voice.sha256,
-            "settings": vars(self.settings),
-            "content_lock": self.content_lock,
-        }
-
-    @cached_property
-    def sha256(self) -> str:
-        """Content hash over the canonical form."""
-        text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256((_HASH_TAG + text).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Parent:
-    """One parent of a candidate: its birth number, and what it gave."""
-
-    birth: int
-    role: Role
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One birth of a run.
-
-    Attributes:
-        birth: Number in its run, from 1, in the order of asking.
-        genome: What it inherited and what was changed.
-        parents: Empty for founders and immigrants.
-        operator: What made it: ``founder``, ``immigrant``, ``control``, or a variation operator's name.
-        operator_version: Of that operator's meaning.
-        parameters: All choices the operator drew.
-        generation: 0 for founders, one more than the oldest parent's otherwise.
-        seed: Seed of its rendering.
-        island: The sub-population it belongs to.
-        rate: Mean number of times that an edit is applied to its children; heritable, not heard.
-        render_first: What to render to get the genome's voice, which is None until then; see `with_voice`.
-    """
-
-    birth: int
-    genome: Genome
-    parents: tuple[Parent, ...] = ()
-    operator: str = "founder"
-    operator_version: int = 1
-    parameters: Parameters | Mapping[str, Any] = field(default_factory=dict)
-    generation: int = 0
-    seed: int = 0
-    island: int = 0
-    rate: float = 1.0
-    render_first: RenderRequest | None = None
-
-    def with_voice(self, voice: VoiceHistory) -> Candidate:
-        """This candidate once its voice is rendered: nothing is left to render before it can be heard."""
-        return dataclasses.replace(self, genome=dataclasses.replace(self.genome, voice=voice), render_first=None)
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A genome before it is born."""
-
-    genome: Genome  # its voice is None while it has to be rendered
-    render_first: RenderRequest | None = None  # what to render to get that voice; its seed is filled in at birth
-    parameters: Parameters = field(default_factory=dict)  # all choices that were drawn
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What came of a candidate: numbers when it is ``ok``, none when a gate ``rejected`` it or anything ``failed``."""
-
-    status: Status
-    objectives: tuple[float, ...] = ()  # more is better; a NaN or infinity among them makes it a failure
-    measures: Mapping[str, float] = field(default_factory=dict)  # for maps and novelty; only finite ones are kept
-
-    def __post_init__(self) -> None:
-        if self.status not in ("ok", "rejected", "failed"):
-            raise BarkError(f"an evaluation's status is {self.status!r}, expected ok, rejected or failed")
-        objectives = tuple(float(value) for value in self.objectives)
-        if self.status == "ok" and not all(abs(value) <= _LARGEST for value in objectives):  # not for NaN either
-            object.__setattr__(self, "status", "failed")
-        object.__setattr__(self, "objectives", objectives if self.status == "ok" else ())
-        measures = {name: float(value) for name, value in self.measures.items() if math.isfinite(value)}
-        object.__setattr__(self, "measures", MappingProxyType(measures))
-
-
-@dataclass(frozen=True)
-class Individual:
-    """A candidate that was judged ok, with its weighted mean objective; all that selectors ever see."""
-
-    candidate: Candidate
-    evaluation: Evaluation
-    fitness: float
-
-    def __post_init__(self) -> None:
-        if self.evaluation.status != "ok" or not math.isfinite(self.fitness):
-            raise BarkError(f"birth {self.birth} is {self.evaluation.status}, fitness {self.fitness}; keep it out of "
-                            "selection, which is for ok and finite results only")  # fmt: skip
-
-    @property
-    def birth(self) -> int:
-        """Its number in the run."""
-        return self.candidate.birth
-
-
-class AddStatus(IntEnum):
-    """What became of a told candidate; true when it was taken in."""
-
-    WAITING = -1  # kept until all births of its step are told
-    NOT_ADDED = 0
-    IMPROVE_EXISTING = 1  # it took another's place
-    NEW = 2  # there was room: an empty cell, or a population that was not full
-
-    def __bool__(self) -> bool:
-        return self > 0
-
-
-# -- how survivors and parents are chosen -----------------------------------------------------------------------
-
-
-class Algorithm:
-    """Who lives, and who has children. Its state changes in `commit` only, so that a run can be replayed."""
-
-    n_islands = 1
-    tournament = 2  # parents are the best of so many random members; 1 chooses at random
-
-    def __init__(self) -> None:
-        self._ranked: list[Individual] = []  # best first, where there is a best
-
-    def commit(self, step: Sequence[Individual]) -> list[AddStatus]:
-        """Takes in a step's ok individuals, in birth order, and says what became of each."""
-        raise NotImplementedError
-
-    def parents(self, count: int, rng: Rng, island: int) -> list[Individual]:
-        """Chooses different members; fewer than ``count`` when fewer live."""
-        chosen: dict[int, Individual] = {}
-        while len(chosen) < min(count, len(self._ranked)):
-            position = int(rng.integers(len(self._ranked), size=self.tournament).min())
-            chosen[position] = self._ranked[position]
-        return list(chosen.values())
-
-    def members(self) -> Sequence[Individual]:
-        """Everyone alive."""
-        return self._ranked
-
-    def _kept(self, step: Sequence[Individual], added: AddStatus) -> list[AddStatus]:
-        alive = {one.birth for one in self._ranked}
-        return [added if one.birth in alive else AddStatus.NOT_ADDED for one in step]
-
-
-def at_least(name: str, value: int, least: int) -> int:
-    """The value; a BarkError when it is smaller."""
-    if value < least:
-        raise BarkError(f"{name} is {value}, expected at least {least}")
-    return value
-
-
-# -- how children are made --------------------------------------------------------------------------------------
-
-
-def vary(gene: Gene, operator: Operator[Any], parents: Sequence[Genome], rng: Rng, times: int = 1) -> Draft:
-    """Applies an operator to one gene; everything else comes from the first parent.
-
-    Args:
-        times: How often an edit of one parent is applied; the choices of its n-th time (n > 1) are called ``n/name``.
-
-    Raises:
-        BarkError: When these parents cannot be varied this way, or the child is no valid genome.
-    """
-    draft = _applied(gene, operator, parents, operator.draw([getattr(one, gene) for one in parents], rng))
-    for time in range(2, times + 1 if operator.cost == "edit" and operator.arity == 1 else 2):
-        try:
-            drawn = operator.draw([getattr(draft.genome, gene)], rng)
-            again = _applied(gene, operator, [draft.genome], drawn)
-        except BarkError:
-            break  # there is no more to change
-        named = {f"{time}/{name}": value for name, value in drawn.items()}
-        draft = dataclasses.replace(again, parameters={**draft.parameters, "edits": time, **named})
-    return draft
-
-
-def remake(gene: Gene, operator: Operator[Any], parents: Sequence[Genome], parameters: Parameters) -> Draft:
-    """Makes a child again from its parents and its recorded choices, as `vary` made it."""
-    draft = Draft(parents[0])
-    first = {name: value for name, value in parameters.items() if name != "edits" and "/" not in name}
-    for time in range(1, int(str(parameters.get("edits", 1))) + 1):
-        mark = f"{time}/"
-        own = {name.removeprefix(mark): value for name, value in parameters.items() if name.startswith(mark)}
-        draft = _applied(gene, operator, [draft.genome, *parents[1:]], own if time > 1 else first)
-    return dataclasses.replace(draft, parameters=parameters)
-
-
-def _applied(gene: Gene, operator: Operator[Any], parents: Sequence[Genome], drawn: Parameters) -> Draft:
-    child = operator.apply([getattr(one, gene) for one in parents[: operator.arity]], drawn)
-    inherited: dict[str, Any] = {gene: child.material}
-    return Draft(dataclasses.replace(parents[0], **inherited), child.render, drawn)
-
-
-Immigrate = Callable[[Rng], Draft]
-
-
-def immigrants(founders: Sequence[Genome], makers: Sequence[tuple[Gene, Operator[Any]]]) -> Immigrate:
-    """Founders drawn at random, with a gene that an operator without parents makes; unchanged where there is none."""
-
-    def immigrate(rng: Rng) -> Draft:
-        founder = founders[int(rng.integers(len(founders)))]
-        if not makers:
-            return Draft(founder)
-        gene, operator = makers[int(rng.integers(len(makers)))]
-        return _applied(gene, operator, [founder], operator.draw([], rng))
-
-    return immigrate
-
-
-# -- the swarm --------------------------------------------------------------------------------------------------
 
 _OWN = ("founder", "immigrant", "control")  # what candidates without parents are made by
 _SEED, _VARIATION = 0, 1  # what a birth's random numbers are for
@@ -581,7 +369,7 @@ class Swarm:
             if candidate.birth in self._adults:
                 self._adults[candidate.birth] = candidate
             if candidate.render_first is None:
-                self._seen.add(_short_hash(candidate.genome))  # its voice may have been rendered since
+                self._seen.add(short_hash(candidate.genome))  # its voice may have been rendered since
             self._statuses.append(status)
             self.committed += 1
         self._plan_step()
@@ -608,7 +396,7 @@ class Swarm:
             if candidate.birth in self._adults:
                 self._adults[candidate.birth] = candidate
             if candidate.render_first is None:
-                self._seen.add(_short_hash(candidate.genome))
+                self._seen.add(short_hash(candidate.genome))
             self._planned[birth] = planned
             self._lines.append(candidate.parents[0].birth if candidate.parents else 0)
             self._unasked.append(birth)
@@ -661,7 +449,7 @@ class Swarm:
             self.statistics[name]["inapplicable"] += 1
             unfit.add(name)
             return None
-        if draft.render_first is None and _short_hash(draft.genome) in self._seen:
+        if draft.render_first is None and short_hash(draft.genome) in self._seen:
             self.statistics[name]["duplicates"] += 1
             self._reward(name, 0.0)
             return None
@@ -684,7 +472,3 @@ class Swarm:
 def _born(draft: Draft, *, seed: int, **facts: Any) -> Candidate:
     render = draft.render_first and dataclasses.replace(draft.render_first, seed=seed)
     return Candidate(genome=draft.genome, render_first=render, parameters=draft.parameters, seed=seed, **facts)
-
-
-def _short_hash(genome: Genome) -> int:
-    return int(genome.sha256[:15], 16)

@@ -21,26 +21,24 @@ from bark_infinity.requests import RenderRequest
 from bark_infinity.variation import Child, Operator
 from bark_infinity.voices.history import VoiceHistory
 from digital_evolution import (
+    NSGA2,
     AddStatus,
     Algorithm,
     Candidate,
+    CategoryAxis,
     Evaluation,
     Genome,
+    GridAxis,
     Individual,
+    Islands,
+    MapElites,
+    MuPlusLambda,
+    Novelty,
     Parent,
     Stop,
     Swarm,
     SwarmSettings,
     remake,
-)
-from evolution_selection import (
-    NSGA2,
-    CategoryAxis,
-    GridAxis,
-    Islands,
-    MapElites,
-    MuPlusLambda,
-    Novelty,
 )
 
 ALGORITHMS: dict[str, Callable[[], Algorithm]] = {

@@ -15,18 +15,16 @@ import pytest
 from planted import IN_THE_PLANE, beacon, mirage, places
 
 from digital_evolution import (
-    Algorithm,
-    Stop,
-    Swarm,
-    SwarmSettings,
-)
-from evolution_selection import (
     NSGA2,
+    Algorithm,
     GridAxis,
     Islands,
     MapElites,
     MuPlusLambda,
     Novelty,
+    Stop,
+    Swarm,
+    SwarmSettings,
 )
 
 SEEDS = range(30)

@@ -21,23 +21,21 @@ from planted import OPERATORS, genome, measures, one_max, random_bits, random_ge
 
 from bark_infinity.error_handling import BarkError
 from digital_evolution import (
+    NSGA2,
     AddStatus,
     Algorithm,
     Candidate,
     Evaluation,
     Genome,
-    Individual,
-    Stop,
-    Swarm,
-    SwarmSettings,
-)
-from evolution_selection import (
-    NSGA2,
     GridAxis,
+    Individual,
     Islands,
     MapElites,
     MuPlusLambda,
     Novelty,
+    Stop,
+    Swarm,
+    SwarmSettings,
     pareto_ranking,
 )
 

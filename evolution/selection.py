@@ -1,4 +1,4 @@
-"""Who survives and who has children: the algorithms that a `digital_evolution.Swarm` can breed by.
+"""Who survives and who has children: the algorithms that a `Swarm` can breed by.
 
 Each keeps a population of individuals, all of them with finite results, and changes it in `commit` only, in the order
 of births, so that a run can be replayed. DEAP sorts the Pareto fronts. The map is our own: pyribs (0.12) needs pandas,
@@ -17,7 +17,45 @@ from types import SimpleNamespace
 import numpy as np
 
 from bark_infinity.error_handling import BarkError
-from digital_evolution import AddStatus, Algorithm, Genome, Individual, Rng, at_least
+from evolution.genome import Genome, Rng
+from evolution.individuals import AddStatus, Individual
+
+
+class Algorithm:
+    """Who lives, and who has children. Its state changes in `commit` only, so that a run can be replayed."""
+
+    n_islands = 1
+    tournament = 2  # parents are the best of so many random members; 1 chooses at random
+
+    def __init__(self) -> None:
+        self._ranked: list[Individual] = []  # best first, where there is a best
+
+    def commit(self, step: Sequence[Individual]) -> list[AddStatus]:
+        """Takes in a step's ok individuals, in birth order, and says what became of each."""
+        raise NotImplementedError
+
+    def parents(self, count: int, rng: Rng, island: int) -> list[Individual]:
+        """Chooses different members; fewer than ``count`` when fewer live."""
+        chosen: dict[int, Individual] = {}
+        while len(chosen) < min(count, len(self._ranked)):
+            position = int(rng.integers(len(self._ranked), size=self.tournament).min())
+            chosen[position] = self._ranked[position]
+        return list(chosen.values())
+
+    def members(self) -> Sequence[Individual]:
+        """Everyone alive."""
+        return self._ranked
+
+    def _kept(self, step: Sequence[Individual], added: AddStatus) -> list[AddStatus]:
+        alive = {one.birth for one in self._ranked}
+        return [added if one.birth in alive else AddStatus.NOT_ADDED for one in step]
+
+
+def at_least(name: str, value: int, least: int) -> int:
+    """The value; a BarkError when it is smaller."""
+    if value < least:
+        raise BarkError(f"{name} is {value}, expected at least {least}")
+    return value
 
 
 def _fittest(members: Iterable[Individual]) -> list[Individual]:

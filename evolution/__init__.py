@@ -1,0 +1,9 @@
+"""What evolves, and how: the parts that a `digital_evolution.Swarm` is made of, and imports to where you need them.
+
+* `genome`: what is heritable, and what is born
+* `variation`: how children are made
+* `individuals`: what came of a birth, and those that selection may see
+* `selection`: who survives and who has children
+
+Light package: numpy and deap, no torch, no files. It sees only bark_infinity's light modules.
+"""
