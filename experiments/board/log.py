@@ -1,0 +1,62 @@
+"""What happened, in short lines, newest last."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from experiments.board.births import Births
+from experiments.board.model import Model
+from experiments.events import Committed, Event, Notice, StateChanged, Told
+
+Level = Literal["info", "warning", "error"]
+
+KEPT = 300  # lines
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: seconds since 1970, how bad, what."""
+
+    at: float
+    level: Level
+    text: str
+
+
+class Log(Model):
+    """The latest lines.
+
+    Args:
+        births: Facts of births.
+        clock: Seconds since 1970.
+    """
+
+    def __init__(self, births: Births, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self.births = births
+        self.lines: deque[Line] = deque(maxlen=KEPT)
+        self._clock = clock
+        self._steps = 0
+
+    def apply(self, event: Event) -> None:
+        """Notes changes of state, steps, failures and notices."""
+        match event:
+            case StateChanged():
+                self.say(f"{event.state}: {event.reason}" if event.reason else event.state,
+                         "error" if event.state == "failed" else "info")  # fmt: skip
+            case Notice():
+                self.say(event.text, event.level)
+            case Committed():
+                self._steps += 1
+                best = "no birth was ok yet" if event.best is None else f"best is #{event.best}"
+                taken = sum(map(bool, event.became.values()))
+                self.say(f"step {self._steps}: {taken} of {len(event.became)} taken in, {best}")
+            case Told() if event.score.status == "failed":
+                self.say(f"#{event.candidate.birth} failed: {event.score.reason}", "warning")
+
+    def say(self, text: str, level: Level = "info") -> None:
+        """Adds a line."""
+        self.lines.append(Line(self._clock(), level, text))
+        self.changed()

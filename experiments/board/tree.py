@@ -1,0 +1,18 @@
+"""Who came from whom, laid out for drawing."""
+
+from __future__ import annotations
+
+from experiments.board.births import Births
+from experiments.board.model import Model
+from experiments.events import Event
+
+
+class Tree(Model):
+    """Who came from whom, laid out for drawing."""
+
+    def __init__(self, births: Births) -> None:
+        super().__init__()
+        self.births = births
+
+    def apply(self, event: Event) -> None:
+        """Takes in what concerns it."""
