@@ -174,7 +174,7 @@ else:
 
     def _is_locked(handle: int) -> bool:
         """Whether another process holds the lock; only asks."""
-        form, kind, whence, start, length, pid = _FLOCK
+        form, kind, whence, start, length, _ = _FLOCK
         fields = [0] * 5
         fields[kind], fields[whence], fields[start], fields[length] = fcntl.F_WRLCK, os.SEEK_SET, _LOCKED_BYTE, 1
         answer = struct.unpack(form, fcntl.fcntl(handle, fcntl.F_GETLK, struct.pack(form, *fields)))
