@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from digital_evolution import AddStatus, Candidate, Stop
 from evolution.interventions import Intervention
-from experiments.lineage.records import RunState
 from fusion.score import Score
+
+if TYPE_CHECKING:
+    from experiments.lineage.records import RunState  # the board takes events, and loads no database
 
 # -- from the run -----------------------------------------------------------------------------------------------
 
