@@ -11,7 +11,8 @@ elsewhere, and is told what came of them::
 numbered from 1 and belong to steps of ``step_size``. A step is planned as a whole at one fixed point: when all births
 of the step ``lag + 1`` before it are told. Results are applied step by step, in birth order, and only then. Asking
 hands out what is planned and decides nothing. All randomness of a birth comes from the run's seed and its number, so
-no generator's state can be lost: telling a fresh swarm the same results rebuilds it (`Swarm.replay`).
+no generator's state can be lost: telling a fresh swarm the same results rebuilds it (`Swarm.replay`). What people do
+to it (`Swarm.intervene`) takes effect when a step is planned, too.
 
 The parts are in `evolution`, and can all be imported from here. Light module: numpy, no torch, no files.
 """
@@ -33,8 +34,11 @@ import numpy as np
 
 from bark_infinity.error_handling import BarkError
 from bark_infinity.variation import Operator
+from evolution.contest import Contest
+from evolution.credit import OperatorCredit
 from evolution.genome import Candidate, Draft, Gene, Genome, Parent, Rng, Role, short_hash
 from evolution.individuals import AddStatus, Evaluation, Individual, Status
+from evolution.interventions import Breed, Intervention, Pin, Plant, Revise, Unpin
 from evolution.selection import (
     NSGA2,
     Algorithm,
@@ -53,6 +57,7 @@ __all__ = [
     "NSGA2",
     "AddStatus",
     "Algorithm",
+    "Breed",
     "Candidate",
     "CategoryAxis",
     "Draft",
@@ -63,16 +68,21 @@ __all__ = [
     "GridAxis",
     "Immigrate",
     "Individual",
+    "Intervention",
     "Islands",
     "MapElites",
     "MuPlusLambda",
     "Novelty",
     "Parent",
+    "Pin",
+    "Plant",
+    "Revise",
     "Role",
     "Status",
     "Stop",
     "Swarm",
     "SwarmSettings",
+    "Unpin",
     "immigrants",
     "pareto_ranking",
     "remake",
@@ -81,7 +91,8 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-_OWN = ("founder", "immigrant", "control")  # what candidates without parents are made by
+_BY_HAND = "by hand"
+_OWN = ("founder", "immigrant", "control", _BY_HAND)  # what candidates that no operator made are made by
 _SEED, _VARIATION = 0, 1  # what a birth's random numbers are for
 _MOST_EDITS = 4.0
 _RANGES = (
@@ -140,12 +151,6 @@ class Stop:
 Evaluate = Callable[[Candidate], "Evaluation | tuple[Candidate, Evaluation]"]  # with what its voice was rendered to
 
 
-@dataclass(frozen=True)
-class _Birth:
-    candidate: Candidate
-    reference: float | None = None  # its first parent's fitness
-
-
 class Swarm:
     """A population that evolves by the rule of steps above.
 
@@ -176,29 +181,38 @@ class Swarm:
         self.settings = settings or SwarmSettings()
         self.algorithm = algorithm
         self.best: Individual | None = None  # of the evolved
-        self.stagnation = 0  # evolved ok individuals since then
+        self.stagnation = 0  # evolved ok individuals since then, or since all were scored anew
         self.committed = 0  # births whose results are applied
         given = [(gene, operator) for gene, group in operators.items() for operator in group.values()]
         self._operators = {operator.name: (gene, operator) for gene, operator in given if operator.arity}
         if len({one.name for _, one in given}) < len(given) or set(self._operators) & set(_OWN):
             raise BarkError(f"operators are called {[one.name for _, one in given]}, expected unique names, not {_OWN}")
         self.statistics: dict[str, Counter[str]] = {name: Counter() for name in (*_OWN, *self._operators)}
-        self._credit = {name: (0.0, 0.0) for name in self._operators}  # discounted sum of credit, and of children
+        self._credit = OperatorCredit(self._operators, self.settings.floor, self.settings.discount)
+        self._contest = Contest(self.settings.control_share)
         self._founders = list({genome.sha256: genome for genome in founders}.values())
         self._immigrate = immigrate or immigrants(self._founders, [one for one in given if not one[1].arity])
         self._keeps_words = frozenset(keeps_words)
-        self._planned: dict[int, _Birth] = {}  # births that are not committed, whole steps of them
+        self._planned: dict[int, Candidate] = {}  # births that are not committed, whole steps of them
         self._told: dict[int, tuple[Candidate, Evaluation]] = {}  # of those
         self._unasked: deque[int] = deque()
-        self._planted: dict[int, list[Genome]] = {}  # by step
+        self._interventions: dict[int, list[Intervention]] = {}  # by the step in whose planning they take effect
+        self._needed: Counter[int] = Counter()  # births that these name, and need
+        self._held: dict[int, tuple[Candidate, Evaluation]] = {}  # of those, the committed
+        self._wanted: deque[tuple[Plant | Breed, list[Candidate]]] = deque()  # to be born as soon as there is room
+        self._revised: dict[int, tuple[float, ...]] = {}  # objectives of births that were scored anew
         self._adults: dict[int, Candidate] = {}  # founders, the parents while nobody lives
-        self._curves = {"evolved": array("d"), "control": array("d")}  # best fitness by birth; -inf before the first
         self._seen: set[int] = set()  # genomes, by 60 bits of their hashes
         self._statuses = array("b")  # of committed births
         self._lines = array("Q")  # first parents of planned births, 0 for none
         self._steps = 0  # planned
         for _ in range(self.settings.lag + 1):
             self._plan_step()
+
+    @property
+    def planned(self) -> int:
+        """Births planned so far, whole steps of them."""
+        return len(self._lines)
 
     # -- asking and telling -------------------------------------------------------------------------------------
 
@@ -208,7 +222,7 @@ class Swarm:
         while self._unasked and len(asked) < n:
             birth = self._unasked.popleft()
             if birth in self._planned and birth not in self._told:
-                asked.append(self._planned[birth].candidate)
+                asked.append(self._planned[birth])
         return asked
 
     def tell(self, candidate: Candidate, evaluation: Evaluation) -> AddStatus:
@@ -229,7 +243,7 @@ class Swarm:
         birth = candidate.birth
         if birth not in self._planned or birth in self._told:
             return self.status(birth)
-        planned = self._planned[birth].candidate
+        planned = self._planned[birth]
         voice = candidate.genome.voice if planned.genome.voice is None else None
         whole = planned if voice is None else planned.with_voice(voice)
         if candidate.genome.sha256 != whole.genome.sha256 or candidate.operator != planned.operator:
@@ -252,33 +266,66 @@ class Swarm:
         Raises:
             BarkError: When it is not planned yet.
         """
-        if not 0 < birth <= len(self._lines):
-            raise BarkError(f"birth {birth} is not planned; planned are 1 to {len(self._lines)}")
+        if not 0 < birth <= self.planned:
+            raise BarkError(f"birth {birth} is not planned; planned are 1 to {self.planned}")
         return AddStatus(self._statuses[birth - 1]) if birth <= self.committed else AddStatus.WAITING
 
-    def plant(self, genome: Genome) -> int:
-        """Lets a person's genome be born as a founder in the next step that is planned.
+    def intervene(self, intervention: Intervention, told: Iterable[tuple[Candidate, Evaluation]] = ()) -> int:
+        """Lets a person change the course of the run.
+
+        Args:
+            intervention: What to do. Births of the control arm may be named as well: a person's choice is not chance.
+            told: Births that it names and that are dead, as they were told; others are not looked at.
 
         Returns:
-            The number of that step, from 1, which `replay` needs.
+            The number of the step, from 1, in whose planning it takes effect: the next one, or the first that is
+            planned with the results of all births that it names. `replay` needs it.
+
+        Raises:
+            BarkError: When it names a birth that is not planned yet, or dead and not in ``told``, or does not give
+                one objective for every weight. Nothing is changed then.
         """
-        self._planted.setdefault(self._steps + 1, []).append(genome)
-        return self._steps + 1
+        latest = max(intervention.births, default=0)
+        if latest > self.planned:
+            raise BarkError(f"birth {latest} is not planned; planned are 1 to {self.planned}")
+        step = max(self._steps + 1, self._first_step_after(latest))
+        self._require_objectives(intervention)
+        dead = {candidate.birth: (candidate, evaluation) for candidate, evaluation in told}
+        living = {one.birth: (one.candidate, one.evaluation) for one in self.algorithm.members()}
+        needed = [birth for birth in _needed(intervention) if birth <= self.committed and birth not in self._held]
+        for birth in needed:
+            if birth not in living and birth not in dead:
+                raise BarkError(f"birth {birth} is not alive; give its candidate and what came of it, as it was told")
+        self._held |= {birth: living[birth] if birth in living else dead[birth] for birth in needed}
+        self._schedule(step, intervention)
+        return step
 
     def replay(
         self,
         told: Iterable[tuple[Candidate, Evaluation]],
-        planted: Mapping[int, Sequence[Genome]] = MappingProxyType({}),
+        interventions: Mapping[int, Sequence[Intervention]] = MappingProxyType({}),
     ) -> Swarm:
         """Brings a fresh swarm of the same arguments to where another was when it had been told all this, in any order.
 
-        What was asked but not told is asked again: its worker may be dead. ``planted`` holds genomes by step.
+        What was asked but not told is asked again: its worker may be dead.
+
+        Args:
+            told: Births and what came of them.
+            interventions: By the step that `intervene` returned, in the order they were given.
 
         Raises:
-            BarkError: When a result does not belong to this run.
+            BarkError: When a result or an intervention does not belong to this run.
         """
-        for step, genomes in planted.items():
-            self._planted.setdefault(step, []).extend(genomes)
+        for step, given in interventions.items():
+            for intervention in given:
+                self._require_objectives(intervention)
+                if step <= self._steps or step < self._first_step_after(max(intervention.births, default=0)):
+                    raise BarkError(f"{type(intervention).__name__} of births {intervention.births} cannot take effect "
+                                    f"in step {step}: they have no results by then; use the step that intervene "
+                                    "returned, with a fresh swarm")  # fmt: skip
+        for step, given in interventions.items():
+            for intervention in given:
+                self._schedule(step, intervention)
         waiting = {candidate.birth: (candidate, evaluation) for candidate, evaluation in told}
         while ready := [waiting.pop(birth) for birth in list(self._planned) if birth in waiting]:
             for candidate, evaluation in ready:
@@ -291,9 +338,12 @@ class Swarm:
 
     def against_control(self) -> tuple[int, float, float]:
         """(births of each arm, best evolved fitness, best of control) under equal budget; -inf where none was ok."""
-        births = min(map(len, self._curves.values()))
-        evolved, control = (curve[births - 1] if births else -math.inf for curve in self._curves.values())
-        return births, evolved, control
+        return self._contest.standing()
+
+    @property
+    def interventions(self) -> Mapping[int, Sequence[Intervention]]:
+        """Those that have not taken effect yet, by step."""
+        return MappingProxyType(self._interventions)
 
     def primary_line(self, birth: int) -> list[int]:
         """The birth, its first parent, that one's first parent, and so on to a founder or immigrant."""
@@ -316,10 +366,7 @@ class Swarm:
 
     def operator_probabilities(self) -> dict[str, float]:
         """How likely each operator is next: a floor for all, the rest in proportion to recent mean credit."""
-        floor = min(self.settings.floor, 0.5 / max(len(self._credit), 1))
-        means = {name: (gain + 0.5) / (children + 1) for name, (gain, children) in self._credit.items()}
-        rest = (1 - floor * len(means)) / max(sum(means.values()), 1e-12)
-        return {name: floor + rest * mean for name, mean in means.items()}
+        return self._credit.probabilities()
 
     # -- evolving in one call -----------------------------------------------------------------------------------
 
@@ -348,24 +395,25 @@ class Swarm:
         return range(self.committed + 1, self.committed + 1 + self.settings.step_size)
 
     def _commit(self, births: Iterable[int]) -> None:
-        own = [(self._planned.pop(birth), *self._told.pop(birth)) for birth in births]
-        judged = [self._judged(candidate, evaluation) for _, candidate, evaluation in own]
+        own = [(self._planned.pop(birth), *self._told.pop(birth))[1:] for birth in births]
+        judged = [self._judged(candidate, evaluation) for candidate, evaluation in own]
         bred = [one for one in judged if one is not None and one.candidate.operator != "control"]
         became = dict(zip((one.birth for one in bred), self.algorithm.commit(bred), strict=True))
-        for (planned, candidate, evaluation), individual in zip(own, judged, strict=True):
+        for (candidate, evaluation), individual in zip(own, judged, strict=True):
             status = became.get(candidate.birth, AddStatus.NOT_ADDED)
-            better = individual is not None and planned.reference is not None and individual.fitness > planned.reference
+            first = self._contest.fitness(self._lines[candidate.birth - 1]) if candidate.parents else None
+            better = individual is not None and first is not None and individual.fitness > first
             counts = self.statistics[candidate.operator]
             counts[evaluation.status] += 1
             counts["added"] += bool(status)
             counts["improved"] += better
-            self._reward(candidate.operator, (bool(status) + (bool(status) and better)) / 2)
-            curve = self._curves["control" if candidate.operator == "control" else "evolved"]
-            before = curve[-1] if curve else -math.inf
-            curve.append(before if individual is None else max(before, individual.fitness))
+            self._credit.reward(candidate.operator, (bool(status) + (bool(status) and better)) / 2)
+            self._contest.add(None if individual is None else individual.fitness)
             if individual is not None and candidate.operator != "control":
-                record = individual.fitness > before
+                record = self.best is None or individual.fitness > self.best.fitness
                 self.best, self.stagnation = (individual, 0) if record else (self.best, self.stagnation + 1)
+            if candidate.birth in self._needed:
+                self._held[candidate.birth] = (candidate, evaluation)
             if candidate.birth in self._adults:
                 self._adults[candidate.birth] = candidate
             if candidate.render_first is None:
@@ -374,65 +422,83 @@ class Swarm:
             self.committed += 1
         self._plan_step()
 
-    def _reward(self, name: str, credit: float) -> None:
-        if name in self._credit:
-            gain, children = (self.settings.discount * past for past in self._credit[name])
-            self._credit[name] = (gain + credit, children + 1)
-
     def _judged(self, candidate: Candidate, evaluation: Evaluation) -> Individual | None:
         if evaluation.status != "ok":
             return None
+        if candidate.birth in self._revised:
+            evaluation = dataclasses.replace(evaluation, objectives=self._revised[candidate.birth])
+        return Individual(candidate, evaluation, self._fitness(evaluation.objectives))
+
+    def _fitness(self, objectives: Sequence[float]) -> float:
         weights = self.settings.weights
-        total = math.fsum(weight * value for weight, value in zip(weights, evaluation.objectives, strict=True))
-        return Individual(candidate, evaluation, total / math.fsum(weights))
+        total = math.fsum(weight * value for weight, value in zip(weights, objectives, strict=True))
+        return total / math.fsum(weights)
 
     def _plan_step(self) -> None:
         self._steps += 1
-        planted = deque(self._planted.pop(self._steps, ()))
+        for intervention in self._interventions.pop(self._steps, ()):
+            self._take_effect(intervention)
         for birth in range(len(self._lines) + 1, len(self._lines) + 1 + self.settings.step_size):
-            planned = self._plan(birth, planted)
-            candidate = planned.candidate
+            candidate = self._plan(birth)
             self.statistics[candidate.operator]["births"] += 1
             if candidate.birth in self._adults:
                 self._adults[candidate.birth] = candidate
             if candidate.render_first is None:
                 self._seen.add(short_hash(candidate.genome))
-            self._planned[birth] = planned
+            self._planned[birth] = candidate
             self._lines.append(candidate.parents[0].birth if candidate.parents else 0)
             self._unasked.append(birth)
-        if planted:  # more than a step can hold
-            self._planted[self._steps + 1] = [*planted, *self._planted.get(self._steps + 1, ())]
 
-    def _plan(self, birth: int, planted: deque[Genome]) -> _Birth:
+    def _plan(self, birth: int) -> Candidate:
         rng = self._rng(birth, _VARIATION)
-        controls = math.floor(birth * self.settings.control_share)
-        bred = birth - controls  # its number among those that are not of the control arm
+        bred = birth - self._contest.controls(birth)  # its number among those that are not of the control arm
         born: dict[str, Any] = {"birth": birth, "island": bred % self.algorithm.n_islands, "rate": self.settings.rate}
         born["seed"] = int(self._rng(birth, _SEED).integers(2**63))
-        if controls > math.floor((birth - 1) * self.settings.control_share):
-            return _Birth(_born(self._immigrate(rng), operator="control", **born))
-        if bred <= len(self._founders) or planted:
-            genome = self._founders[bred - 1] if bred <= len(self._founders) else planted.popleft()
-            self._adults[birth] = _born(Draft(genome), operator="founder", **born)
-            return _Birth(self._adults[birth])
+        if self._contest.is_control(birth):
+            return _born(self._immigrate(rng), operator="control", **born)
+        if bred <= len(self._founders):
+            self._adults[birth] = _born(Draft(self._founders[bred - 1]), operator="founder", **born)
+            return self._adults[birth]
+        if self._wanted:
+            match self._wanted.popleft():
+                case Plant(genome), parents:
+                    self._adults[birth] = _by_hand(genome, parents, born)
+                    return self._adults[birth]
+                case _, parents:
+                    return self._bred(parents, rng, born)
         if bred > self.settings.initial and rng.random() >= self.settings.immigrant_share:
             unfit: set[str] = set()
             for attempt in range(self.settings.attempts):
                 if child := self._child(rng, born, unfit, attempt // 2):  # all around was born: go further away
                     return child
-        return _Birth(_born(self._immigrate(rng), operator="immigrant", **born))
+        return _born(self._immigrate(rng), operator="immigrant", **born)
 
-    def _child(self, rng: Rng, born: dict[str, Any], unfit: set[str], further: int) -> _Birth | None:
-        """One attempt; None when it repeats a birth, or when an operator (now ``unfit``) cannot vary these parents."""
+    def _bred(self, parents: list[Candidate], rng: Rng, born: dict[str, Any]) -> Candidate:
+        """A child of parents that a person chose."""
+        for count in range(len(parents), 0, -1):
+            unfit = {name for name, (_, operator) in self._operators.items() if operator.arity != count}
+            for attempt in range(self.settings.attempts):
+                if child := self._varied(parents[:count], rng, born, unfit, attempt // 2):
+                    return child
+        logger.info("births %s cannot be bred; the first is born again", [one.birth for one in parents])
+        return _by_hand(parents[0].genome, parents[:1], born)
+
+    def _child(self, rng: Rng, born: dict[str, Any], unfit: set[str], further: int) -> Candidate | None:
+        """One attempt; see `_varied`."""
         most = max((operator.arity for _, operator in self._operators.values()), default=1)
-        living = self.algorithm.parents(most, rng, born["island"])
-        parents = [one.candidate for one in living]
+        parents = [one.candidate for one in self.algorithm.parents(most, rng, born["island"])]
         if not self.algorithm.members():
             # A voice that is still to come cannot be inherited.
             adults = [
                 one for one in self._adults.values() if one.birth <= self.committed or one.genome.voice is not None
             ]
             parents = [adults[int(at)] for at in rng.permutation(len(adults))[:most]]
+        return self._varied(parents, rng, born, unfit, further)
+
+    def _varied(
+        self, parents: list[Candidate], rng: Rng, born: dict[str, Any], unfit: set[str], further: int
+    ) -> Candidate | None:
+        """A child; None when it repeats a birth, or when an operator (now ``unfit``) cannot vary these parents."""
         odds = {name: p for name, p in self.operator_probabilities().items() if name not in unfit}
         odds = {name: p for name, p in odds.items() if self._may_vary(name, [parent.genome for parent in parents])}
         if not odds:
@@ -451,13 +517,10 @@ class Swarm:
             return None
         if draft.render_first is None and short_hash(draft.genome) in self._seen:
             self.statistics[name]["duplicates"] += 1
-            self._reward(name, 0.0)
+            self._credit.reward(name, 0.0)
             return None
-        roles: tuple[Role, ...] = ("first", "second")
-        line = tuple(Parent(one.birth, roles[i] if i < 2 else "donor") for i, one in enumerate(parents))
-        generation = 1 + max(parent.generation for parent in parents)
-        made = {"operator": name, "operator_version": operator.version, "parents": line, "generation": generation}
-        return _Birth(_born(draft, **{**born, "rate": rate, **made}), living[0].fitness if living else None)
+        made = {"operator": name, "operator_version": operator.version, **_descent(parents)}
+        return _born(draft, **{**born, "rate": rate, **made})
 
     def _may_vary(self, name: str, parents: Sequence[Genome]) -> bool:
         gene, operator = self._operators[name]
@@ -465,8 +528,74 @@ class Swarm:
             return False
         return gene != "prompt" or name in self._keeps_words or not parents[0].content_lock
 
+    # -- what people do -----------------------------------------------------------------------------------------
+
+    def _first_step_after(self, birth: int) -> int:
+        """The first step that is planned when a birth is committed."""
+        return -(-birth // self.settings.step_size) + self.settings.lag + 1 if birth else 0
+
+    def _require_objectives(self, intervention: Intervention) -> None:
+        for birth, values in intervention.objectives.items() if isinstance(intervention, Revise) else ():
+            if len(values) != len(self.settings.weights):
+                raise BarkError(f"birth {birth} is given {len(values)} objectives, expected "
+                                f"{len(self.settings.weights)}, one per weight")  # fmt: skip
+
+    def _schedule(self, step: int, intervention: Intervention) -> None:
+        self._interventions.setdefault(step, []).append(intervention)
+        self._needed.update(_needed(intervention))
+
+    def _take_effect(self, intervention: Intervention) -> None:
+        held = [self._held[birth] for birth in _needed(intervention)]
+        self._needed.subtract(_needed(intervention))
+        for birth in _needed(intervention):
+            if not self._needed[birth]:
+                del self._needed[birth], self._held[birth]
+        match intervention:
+            case Plant() | Breed():
+                self._wanted.append((intervention, [candidate for candidate, _ in held]))
+            case Pin():
+                for individual in filter(None, (self._judged(*one) for one in held)):
+                    self.algorithm.pin(individual)
+            case Unpin(birth):
+                self.algorithm.unpin(birth)
+            case Revise(objectives):
+                self._revise(objectives)
+
+    def _revise(self, objectives: Mapping[int, tuple[float, ...]]) -> None:
+        known = {birth: values for birth, values in objectives.items() if self._contest.fitness(birth) is not None}
+        self._revised |= known
+        self._contest.revise({birth: self._fitness(values) for birth, values in known.items()})
+        members = self.algorithm.members()
+        evolved = [one for one in members if not self._contest.is_control(one.birth)]
+        if self.best is not None and all(one.birth != self.best.birth for one in evolved):
+            evolved.append(self.best)
+        judged = (self._judged(one.candidate, one.evaluation) for one in (*members, *evolved) if one.birth in known)
+        anew = {one.birth: one for one in judged if one is not None}
+        self.algorithm.revise(anew)
+        if anew:  # older numbers are no measure of what comes
+            again = (anew.get(one.birth, one) for one in evolved)
+            self.best = max(again, key=lambda one: (one.fitness, -one.birth), default=None)
+            self.stagnation = 0
+
     def _rng(self, birth: int, purpose: int) -> Rng:
         return np.random.default_rng(np.random.SeedSequence(self.settings.seed, spawn_key=(birth, purpose)))
+
+
+def _needed(intervention: Intervention) -> tuple[int, ...]:
+    """Births that it needs to know all of."""
+    return () if isinstance(intervention, Unpin | Revise) else intervention.births
+
+
+def _by_hand(genome: Genome, parents: Sequence[Candidate], born: dict[str, Any]) -> Candidate:
+    if not parents:
+        return _born(Draft(genome), operator="founder", **born)
+    return _born(Draft(genome), **{**born, "rate": parents[0].rate, "operator": _BY_HAND, **_descent(parents)})
+
+
+def _descent(parents: Sequence[Candidate]) -> dict[str, Any]:
+    roles: tuple[Role, ...] = ("first", "second")
+    line = tuple(Parent(one.birth, roles[i] if i < 2 else "donor") for i, one in enumerate(parents))
+    return {"parents": line, "generation": 1 + max(parent.generation for parent in parents)}
 
 
 def _born(draft: Draft, *, seed: int, **facts: Any) -> Candidate:

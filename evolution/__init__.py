@@ -4,6 +4,8 @@
 * `variation`: how children are made
 * `individuals`: what came of a birth, and those that selection may see
 * `selection`: who survives and who has children
+* `credit`, `contest`: which operator is next; does evolution beat chance
+* `interventions`: what people do to a running swarm
 
 Light package: numpy and deap, no torch, no files. It sees only bark_infinity's light modules.
 """

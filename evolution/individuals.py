@@ -16,7 +16,7 @@ from typing import Literal
 from bark_infinity.error_handling import BarkError
 from evolution.genome import Candidate
 
-_LARGEST = 1e100  # differences and weighted sums of larger objectives overflow
+LARGEST = 1e100  # differences and weighted sums of larger objectives overflow
 
 Status = Literal["ok", "rejected", "failed"]
 
@@ -33,7 +33,7 @@ class Evaluation:
         if self.status not in ("ok", "rejected", "failed"):
             raise BarkError(f"an evaluation's status is {self.status!r}, expected ok, rejected or failed")
         objectives = tuple(float(value) for value in self.objectives)
-        if self.status == "ok" and not all(abs(value) <= _LARGEST for value in objectives):  # not for NaN either
+        if self.status == "ok" and not all(abs(value) <= LARGEST for value in objectives):  # not for NaN either
             object.__setattr__(self, "status", "failed")
         object.__setattr__(self, "objectives", objectives if self.status == "ok" else ())
         measures = {name: float(value) for name, value in self.measures.items() if math.isfinite(value)}

@@ -22,29 +22,57 @@ from evolution.individuals import AddStatus, Individual
 
 
 class Algorithm:
-    """Who lives, and who has children. Its state changes in `commit` only, so that a run can be replayed."""
+    """Who lives, and who has children. Its state changes between steps only, so that a run can be replayed."""
 
     n_islands = 1
     tournament = 2  # parents are the best of so many random members; 1 chooses at random
 
     def __init__(self) -> None:
         self._ranked: list[Individual] = []  # best first, where there is a best
+        self._pinned: dict[int, Individual] = {}
 
     def commit(self, step: Sequence[Individual]) -> list[AddStatus]:
         """Takes in a step's ok individuals, in birth order, and says what became of each."""
         raise NotImplementedError
 
     def parents(self, count: int, rng: Rng, island: int) -> list[Individual]:
-        """Chooses different members; fewer than ``count`` when fewer live."""
+        """Chooses different members; fewer than ``count`` when fewer live.
+
+        Those who live only because they are pinned stand in no ranking: each is chosen as often as others on average.
+        """
+        guests = self._guests()
+        everyone = len(self._ranked) + len(guests)
         chosen: dict[int, Individual] = {}
-        while len(chosen) < min(count, len(self._ranked)):
-            position = int(rng.integers(len(self._ranked), size=self.tournament).min())
-            chosen[position] = self._ranked[position]
+        while len(chosen) < min(count, everyone):
+            place = int(rng.integers(everyone)) if guests else 0
+            if place < len(self._ranked):
+                place = int(rng.integers(len(self._ranked), size=self.tournament).min())
+            chosen[place] = self._ranked[place] if place < len(self._ranked) else guests[place - len(self._ranked)]
         return list(chosen.values())
 
     def members(self) -> Sequence[Individual]:
         """Everyone alive."""
-        return self._ranked
+        return [*self._ranked, *self._guests()]
+
+    def pin(self, individual: Individual) -> None:
+        """Keeps it alive, and a possible parent, whatever selection says."""
+        self._pinned[individual.birth] = individual
+
+    def unpin(self, birth: int) -> None:
+        """Leaves it to selection again; nothing happens when it is not pinned."""
+        self._pinned.pop(birth, None)
+
+    def revise(self, anew: Mapping[int, Individual]) -> None:
+        """Puts members who were scored anew, by birth, in their own places, and selects among all members again."""
+        members = [anew.get(one.birth, one) for one in self.members()]
+        self._pinned = {birth: anew.get(birth, one) for birth, one in self._pinned.items()}
+        self._ranked = []
+        self.commit(members)
+
+    def _guests(self) -> list[Individual]:
+        """Those who live only because they are pinned."""
+        ranked = {one.birth for one in self._ranked} if self._pinned else set()
+        return [one for birth, one in self._pinned.items() if birth not in ranked]
 
     def _kept(self, step: Sequence[Individual], added: AddStatus) -> list[AddStatus]:
         alive = {one.birth for one in self._ranked}
@@ -178,6 +206,11 @@ class MapElites(Algorithm):
         """See `Algorithm`; among equals the first stays."""
         return [self._add(individual) for individual in step]
 
+    def revise(self, anew: Mapping[int, Individual]) -> None:
+        """See `Algorithm`."""
+        self._places.clear()
+        super().revise(anew)
+
     def _add(self, individual: Individual) -> AddStatus:
         cell = self.cell(individual)
         if cell is None:
@@ -260,3 +293,17 @@ class Islands(Algorithm):
     def members(self) -> Sequence[Individual]:
         """Everyone once, island by island."""
         return _once(one for population in self.populations for one in population.members())
+
+    def pin(self, individual: Individual) -> None:
+        """See `Algorithm`; it is kept on the island where it was born."""
+        self.populations[individual.candidate.island].pin(individual)
+
+    def unpin(self, birth: int) -> None:
+        """See `Algorithm`."""
+        for population in self.populations:
+            population.unpin(birth)
+
+    def revise(self, anew: Mapping[int, Individual]) -> None:
+        """See `Algorithm`."""
+        for population in self.populations:
+            population.revise(anew)

@@ -8,22 +8,21 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted import CROSS, FLIP, OPERATORS, REFUSE, genome, measures, one_max, random_bits, random_genomes
+from planted import CROSS, FLIP, OPERATORS, REFUSE, genome, one_max, random_genomes
+from swarm_builders import ALGORITHMS, founders, lineage, make, run, voice
 
 from bark_infinity.error_handling import BarkError
 from bark_infinity.requests import RenderRequest
 from bark_infinity.variation import Child, Operator
 from bark_infinity.voices.history import VoiceHistory
 from digital_evolution import (
-    NSGA2,
     AddStatus,
-    Algorithm,
     Candidate,
     CategoryAxis,
     Evaluation,
@@ -40,63 +39,6 @@ from digital_evolution import (
     SwarmSettings,
     remake,
 )
-
-ALGORITHMS: dict[str, Callable[[], Algorithm]] = {
-    "one plus one": lambda: MuPlusLambda(1),
-    "mu plus lambda": lambda: MuPlusLambda(4),
-    "nsga2": lambda: NSGA2(4),
-    "map-elites": lambda: MapElites([GridAxis("ones", 0, 12, 6), CategoryAxis("first bit", lambda one: one.prompt[0])]),
-    "novelty": lambda: Novelty({"ones": 2.0}, k=3, capacity=8),
-    "islands": lambda: Islands([MuPlusLambda(2), NSGA2(2), Novelty({"ones": 1.0}, k=2, capacity=4)], migrate_every=2),
-}
-
-
-def voice(seed: int, length: int = 40) -> VoiceHistory:
-    rng = np.random.default_rng(seed)
-    fine = rng.integers(0, 1_024, (8, int(length * 75 / 49.9)))
-    return VoiceHistory(rng.integers(0, 10_000, length), fine[:2], fine)
-
-
-def founders(count: int, length: int = 12) -> list[Genome]:
-    rng = np.random.default_rng(99)
-    return [genome(random_bits(rng, length)) for _ in range(count)]
-
-
-def make(algorithm: str = "mu plus lambda", **options: object) -> Swarm:
-    chosen = SwarmSettings(**{"seed": 5, "step_size": 6, "initial": 8, **options})  # type: ignore[arg-type]
-    return Swarm(founders(3), OPERATORS, ALGORITHMS[algorithm](), chosen, immigrate=random_genomes(12))
-
-
-def moody(candidate: Candidate) -> Evaluation:
-    """Some bits cannot be judged, some are refused, some give NaN: by the genome, as with a real engine."""
-    kind = int(candidate.genome.sha256[:4], 16) % 8
-    if kind == 0:
-        return Evaluation("failed")
-    if kind == 1:
-        return Evaluation("rejected", measures=measures(candidate.genome.prompt))
-    if kind == 2:
-        return Evaluation("ok", (math.nan,))
-    return one_max(candidate)
-
-
-def run(swarm: Swarm, births: int, batch: int, order: Callable[[Sequence[Candidate]], list[Candidate]] = list) -> list:
-    """Evaluates until so many births are committed; returns everything that was told, as a log holds it."""
-    log, pending = [], []
-    while swarm.committed < births:
-        pending += swarm.ask(batch)
-        pending = order(pending)
-        candidate = pending.pop(0)
-        log.append((candidate, moody(candidate)))
-        swarm.tell(*log[-1])
-    return log
-
-
-def lineage(swarm: Swarm, log: Sequence[tuple[Candidate, Evaluation]]) -> list[tuple[object, ...]]:
-    """Everything a lineage would record of complete steps, in birth order."""
-    told = sorted((one for one, _ in log if one.birth <= swarm.committed), key=lambda one: one.birth)
-    facts = [(one, one.genome.sha256, swarm.status(one.birth)) for one in told]
-    return [*facts, sorted(one.birth for one in swarm.algorithm.members()), swarm.best, swarm.against_control()]
-
 
 # -- the rule of steps ------------------------------------------------------------------------------------------
 
@@ -168,27 +110,6 @@ def test_a_replayed_swarm_goes_on_as_the_first_one_would(algorithm, told, order)
     assert resumed.statistics == whole.statistics
     assert resumed.operator_probabilities() == whole.operator_probabilities()
     assert {one.birth for one, _ in kept}.isdisjoint(one.birth for one, _ in rest)
-
-
-def test_a_planted_genome_is_born_next_and_replays():
-    swarm = make()
-    log = run(swarm, 12, 6)
-    guest = genome("111111111110")
-    step = swarm.plant(guest)
-    log += run(swarm, 30, 6)
-    born = [one for one, _ in log if one.genome == guest]
-    assert [(one.operator, one.parents, (one.birth + 5) // 6) for one in born] == [("founder", (), step)]
-    again = make().replay(log, {step: [guest]})
-    assert lineage(again, log) == lineage(swarm, log)
-
-
-def test_more_planted_genomes_than_a_step_holds_are_born_in_the_next():
-    swarm = make()
-    guests = [genome(f"{number:012b}") for number in range(16)]
-    steps = {swarm.plant(guest) for guest in guests}
-    log = run(swarm, 48, 6)
-    assert [one.genome for one, _ in sorted(log, key=lambda told: told[0].birth) if one.genome in guests][:16] == guests
-    assert lineage(make().replay(log, {steps.pop(): guests}), log) == lineage(swarm, log)
 
 
 def test_stepping_while_births_are_out_elsewhere_says_so():
