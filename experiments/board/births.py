@@ -12,8 +12,9 @@ from typing import Literal
 
 from bark_infinity.requests import RenderSettings
 from digital_evolution import AddStatus, Candidate, Parent
+from evolution.interventions import Pin, Unpin
 from experiments.board.model import Model
-from experiments.events import Asked, Begun, Committed, Event, Judged, Rescored, Told
+from experiments.events import Asked, Begun, Committed, Event, Intervened, Judged, Rescored, Told
 from fusion.score import Score
 
 Status = Literal["waiting", "ok", "rejected", "failed"]
@@ -77,7 +78,8 @@ class Births(Model):
 
     Attributes:
         known: In the order of birth.
-        population: Who lives, best first.
+        population: Who lives, in the order of the last commit.
+        living: The same as a set.
         best: The best evolved birth so far.
         objectives: Names of the terms that the run is about, in order.
         weights: One for each.
@@ -88,11 +90,13 @@ class Births(Model):
         super().__init__()
         self.known: dict[int, Birth] = {}
         self.population: tuple[int, ...] = ()
+        self.living: frozenset[int] = frozenset()
         self.best: int | None = None
         self.objectives: tuple[str, ...] = ()
         self.weights: tuple[float, ...] = ()
         self.latest: int | None = None
         self._ratings: dict[int, Judged] = {}  # by judgement, those that stand
+        self._labels: dict[int, str] = {}
 
     def __getitem__(self, number: int) -> Birth:
         return self.known[number]
@@ -109,7 +113,7 @@ class Births(Model):
             case Begun():
                 self.known.clear()
                 self._ratings.clear()
-                self.population, self.best, self.latest = (), None, None
+                self.population, self.living, self.best, self.latest = (), frozenset(), None, None
                 self.objectives, self.weights = event.objectives, event.weights
             case Asked():
                 for candidate in event.candidates:
@@ -124,19 +128,29 @@ class Births(Model):
                     if number in self.known:
                         self.known[number].became = became
                 self.population, self.best = event.population, event.best
+                self.living = frozenset(event.population)
             case Rescored():
                 for number, total in event.totals.items():
                     if number in self.known:
                         self.known[number].total = total
             case Judged(kind="rating"):
                 self._rated(event)
+            case Intervened(intervention=Pin() | Unpin() as pin):
+                if pin.birth in self.known:
+                    self.known[pin.birth].pinned = isinstance(pin, Pin)
             case _:
                 return
         self.changed()
 
+    def adopt(self, before: Births) -> None:
+        """Keeps the labels of voices, which `timeline.slim` leaves out of events."""
+        self._labels = before._labels
+
     def _born(self, candidate: Candidate) -> Birth:
         genome = candidate.genome
-        voice = "" if genome.voice is None else genome.voice.label
+        if genome.voice is not None:
+            self._labels[candidate.birth] = genome.voice.label
+        voice = self._labels.get(candidate.birth, "")
         birth = self.known.get(candidate.birth)
         if birth is None:
             birth = Birth(

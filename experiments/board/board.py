@@ -16,11 +16,13 @@ from experiments.board.curves import Curves
 from experiments.board.detail import Detail
 from experiments.board.library import Library
 from experiments.board.log import Log
+from experiments.board.measures import Measures
 from experiments.board.model import Model
 from experiments.board.run_state import RunState
 from experiments.board.selection import Selection
 from experiments.board.tree import Tree
 from experiments.board.voice_map import VoiceMap
+from experiments.board.waves import Waves
 from experiments.events import Event
 
 
@@ -35,22 +37,27 @@ class Board:
         self.births = Births()
         self.selection = Selection()
         self.run_state = RunState()
+        self.waves = Waves()
         self.log = Log(self.births, clock)
-        self.cards = Cards(self.births)
+        self.cards = Cards(self.births, self.selection)
         self.compare = Compare(self.births)
-        self.curves = Curves(self.births)
-        self.voice_map = VoiceMap(self.births)
+        self.measures = Measures(self.births)
+        self.voice_map = VoiceMap(self.births, self.measures)
+        self.curves = Curves(self.births, self.measures, self.voice_map)
         self.tree = Tree(self.births)
         self.detail = Detail(self.births)
         self.library = Library(self.births)
         self.parts: tuple[Model, ...] = (
             self.births,
+            self.selection,
             self.run_state,
+            self.waves,
             self.log,
             self.cards,
             self.compare,
-            self.curves,
+            self.measures,
             self.voice_map,
+            self.curves,
             self.tree,
             self.detail,
             self.library,
@@ -60,3 +67,8 @@ class Board:
         """Takes in one event; a few microseconds for most, so that thousands are replayed at once."""
         for part in self.parts:
             part.apply(event)
+
+    def adopt(self, before: Board) -> None:
+        """Takes over from another board what people chose; give it events after that."""
+        for part, other in zip(self.parts, before.parts, strict=True):
+            part.adopt(other)

@@ -7,7 +7,7 @@ by comparing two numbers whether to draw again, also after it was given another 
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from experiments.events import Event
@@ -24,6 +24,12 @@ class Model:
     def apply(self, event: Event) -> None:
         """Takes in one event; what does not concern this part leaves it, and its revision, as they are."""
         raise NotImplementedError
+
+    def adopt(self, before: Self) -> None:
+        """Takes over what people chose (filters, axes), and what never changes, from the same part of another board.
+
+        Facts that depend on the moment come from events. Parts without choices leave this as it is.
+        """
 
     def changed(self) -> None:
         """Says that panels have to look again."""

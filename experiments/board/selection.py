@@ -24,6 +24,11 @@ class Selection(Model):
     def apply(self, event: Event) -> None:
         """Events choose nothing."""
 
+    def adopt(self, before: Selection) -> None:
+        """Goes on looking at the same."""
+        self.birth, self.marked, self.playing = before.birth, before.marked, before.playing
+        self.changed()
+
     def select(self, birth: int | None) -> None:
         """Looks at a birth."""
         if birth != self.birth:
