@@ -21,8 +21,8 @@ from fusion.gates.verdict import GateVerdict
 from fusion.heard import Heard, Reader
 from fusion.objectives.objectives import Objective, Unknown
 from fusion.score import Score, Term
-from fusion.speaker import voice_print as speaker
-from fusion.speaker.voice_print import judge_speaker
+from fusion.speaker import voice_print
+from fusion.speaker.encoders import SpeakerEncoder, judge_speaker_by
 from fusion.words.intelligibility import judge_reading
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def sound_gate(heard: Heard) -> Iterable[GateVerdict]:
 
 def speaker_gate(heard: Heard) -> Iterable[GateVerdict]:
     """Two voices in one clip."""
-    return [judge_speaker(heard.frames)]
+    return [voice_print.judge_speaker(heard.frames)]
 
 
 def words_gate(heard: Heard) -> Iterable[GateVerdict]:
@@ -71,21 +71,31 @@ class Critic:
         objectives: What is asked for; names differ.
         gates: What must be passed first, in this order; cheapest first.
         reader: Compares a clip with its text; None when there is no recogniser, and then what needs one is unknown.
+        encoder: Tells voices apart instead of voice prints, in the gate ``speaker``.
 
     Raises:
         BarkError: When two objectives have one name.
     """
 
     def __init__(
-        self, objectives: Sequence[Objective], *, gates: Mapping[str, Gate] = GATES, reader: Reader | None = None
+        self,
+        objectives: Sequence[Objective],
+        *,
+        gates: Mapping[str, Gate] = GATES,
+        reader: Reader | None = None,
+        encoder: SpeakerEncoder | None = None,
     ) -> None:
         names = [objective.name for objective in objectives]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise BarkError(f"objectives {', '.join(twice)} come twice; give one a name of its own, or ask for a range")
         self.objectives = tuple(objectives)
-        self.gates = MappingProxyType(dict(gates))
+        given = dict(gates)
+        if encoder is not None and "speaker" in given:
+            given["speaker"] = lambda heard: [judge_speaker_by(encoder, heard.audio, heard.rendering.sample_rate)]
+        self.gates = MappingProxyType(given)
         self.reader = reader
+        self.speaker = f"voice print {voice_print.VERSION}" if encoder is None else encoder.name
 
     def score(self, rendering: Rendering, *, text: str | None = None, open_ended: bool = False) -> Score:
         """Judges one rendering.
@@ -173,10 +183,15 @@ class Critic:
         return "\n".join(lines) or "It passed every gate; nothing else was asked for."
 
     @property
-    def versions(self) -> Mapping[str, int]:
-        """Definitions that went into a score; scores with different versions are never compared."""
-        of_terms = {objective.name: objective.VERSION for objective in self.objectives}
-        return of_terms | {"features": AcousticFeatures.SCHEMA, "gates": thresholds.VERSION, "speaker": speaker.VERSION}
+    def versions(self) -> Mapping[str, str]:
+        """Everything that decides a score, by what it decides; scores with different versions are never compared."""
+        of_terms = {one.name: f"{type(one).__name__} {one.VERSION}: {one.settings}" for one in self.objectives}
+        return of_terms | {
+            "features": f"{AcousticFeatures.SCHEMA}",
+            "gates": f"{', '.join(self.gates) or 'none'}; limits {thresholds.VERSION}",
+            "speaker": self.speaker,
+            "words": "none" if self.reader is None else self.reader.name,
+        }
 
 
 def explain(score: Score) -> str:

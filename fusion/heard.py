@@ -6,9 +6,10 @@ when a rendering has survived everything cheaper and somebody wants to know what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,18 @@ from fusion.features.features import AcousticFeatures, summarise
 from fusion.features.spectra import Frames, analyse
 from fusion.words.intelligibility import TextReading
 
-Reader = Callable[[NDArray[np.float32], int, str], TextReading]
-"""Compares a clip, (S,) samples at a rate in Hz, with the text it should say; such as `intelligibility.TextReader`."""
+
+class Reader(Protocol):
+    """Compares a clip with the text it should say; such as `fusion.words.intelligibility.TextReader`."""
+
+    @property
+    def name(self) -> str:
+        """What it is, version included, for records."""
+        ...
+
+    def __call__(self, audio: NDArray[np.float32], sample_rate: int, text: str) -> TextReading:
+        """What it made of (S,) samples at ``sample_rate`` Hz."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

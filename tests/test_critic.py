@@ -21,7 +21,7 @@ from fusion.objectives.objectives import Intelligibility, Preference, Similarity
 from fusion.objectives.spec import parse
 from fusion.replicates import ReplicatePlan, aggregate
 from fusion.score import Score, Term
-from fusion.speaker import voice_print as speaker
+from fusion.speaker import voice_print
 from fusion.words.intelligibility import TextReading
 
 TEXT = TEXTS[0]
@@ -43,6 +43,7 @@ class Reader:
 
     error: float | None = 0.1
     asked: int = 0
+    name: str = "counting reader 1"
 
     def __call__(self, audio, sample_rate, text):
         self.asked += 1
@@ -121,8 +122,7 @@ def test_what_nobody_can_tell_has_no_term_and_the_rest_stands(text, reader):
     assert score.status == "ok"
     assert list(score.terms) == ["f0_median_hz", "cleanliness"]
     assert "reading_error" not in score.measures
-    with pytest.raises(BarkError, match="intelligibility"):
-        score.objectives(["intelligibility"])
+    assert score.objectives(["intelligibility"]) == (0.5,)  # neither good nor bad
     assert "intelligibility: not judged" in critic.explain(score)
 
 
@@ -256,11 +256,32 @@ def test_explanations_name_reason_and_numbers():
     assert explain(Score("ok", terms={"a": Term("a", 0.75, 1, 3.0, "Hz")})) == "a: good (0.75): 3 Hz"
 
 
-def test_versions_of_everything_that_counts_are_told():
-    assert Critic(recipe()).versions == {
-        "intelligibility": 1, "f0_median_hz": 1, "cleanliness": 2, "features": 2, "gates": thresholds.VERSION,
-        "speaker": speaker.VERSION,
-    }  # fmt: skip
+def test_versions_of_everything_that_decides_are_told():
+    versions = Critic(recipe(), reader=Reader()).versions
+    assert versions == {
+        "intelligibility": "Intelligibility 1: half 0.5",
+        "f0_median_hz": "FeatureRange 1: 150.0 to 150.0, half 20.0",
+        "cleanliness": versions["cleanliness"],
+        "features": "2",
+        "gates": f"tokens, sound, speaker, words; limits {thresholds.VERSION}",
+        "speaker": f"voice print {voice_print.VERSION}",
+        "words": "counting reader 1",
+    }
+    assert versions["cleanliness"].startswith("Cleanliness 2: clipped_share 0.0 half 0.001")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Critic([parse("f0_median_hz = 150.0001 ± 20")]),
+        Critic([parse("f0_median_hz = 150 ± 21")]),
+        Critic([parse("f0_median_hz = 150 ± 20")], gates=PASS),
+        Critic([parse("f0_median_hz = 150 ± 20")], reader=Reader()),
+    ],
+    ids=["target", "tolerance", "gates", "reader"],
+)
+def test_another_judge_has_other_versions(other):
+    assert other.versions != Critic([parse("f0_median_hz = 150 ± 20")]).versions
 
 
 # -- replicates ----------------------------------------------------------------------------------------------

@@ -371,7 +371,9 @@ def test_a_target_is_read_back_as_written(name, target, half):
         ("f0_median_hz <= 100 to 140", "takes ="),
         ("f0_median_hz = 110 dB ± 20", "is in Hz, not in dB"),
         ("f0_median_hz ~ 110", "cannot be read"),
-        ("novelty", "needs known clips"),
+        ("novelty", "does not say compared with what"),
+        ("preference", "compares with something outside"),
+        ("similarty to her.wav", "write 'similarity to"),
         ("", "cannot be read"),
     ],
 )

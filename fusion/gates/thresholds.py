@@ -112,6 +112,12 @@ class Thresholds:
         "one speaker: 95 % under 1.6, at most 2.2; a man and a woman: 2.7 with a sentence each, 2.3 with half of one",
     )
 
+    min_part_cosine: float = _limit(
+        0.3,
+        "cosine of two parts' speaker vectors",
+        "only where a recipe names a speaker encoder; not calibrated, for none was at hand",
+    )
+
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)

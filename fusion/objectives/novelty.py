@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -53,6 +54,14 @@ class FrozenSpace:
         scale = Block.fit(raw)
         return cls(tuple(names), scale, scale.standardise(raw)[0])
 
+    @property
+    def sha256(self) -> str:
+        """Of names, scale and points: equal only for equal spaces."""
+        digest = hashlib.sha256(" ".join(self.names).encode())
+        for array in (self.scale.middle, self.scale.spread, self.points):
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
     def distance(self, features: AcousticFeatures, neighbours: int = 3) -> float:
         """Mean distance to the nearest reference clips, per feature (root mean square): 1 is one deviation."""
         point = self.scale.standardise(_columns(features, self.names)[None])[0]
@@ -74,6 +83,11 @@ class Novelty:
 
     def __post_init__(self) -> None:
         check_half(self.name, self.half)
+
+    @property
+    def settings(self) -> str:
+        """The space by its hash, and how distances count."""
+        return f"{self.space.sha256}, {self.neighbours} neighbours, half {self.half!r}"
 
     def judge(self, heard: Heard) -> Term | Unknown:
         """Rises with the distance to the nearest clips of the reference set."""

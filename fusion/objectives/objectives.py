@@ -11,6 +11,7 @@ is known not to have is judged: a clip without any voiced frame is as far from a
 from __future__ import annotations
 
 import difflib
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ from fusion.features.spectra import analyse
 from fusion.heard import Heard
 from fusion.preference.candidates import CandidateTable
 from fusion.score import Term
+from fusion.speaker.encoders import SAME_OR_NOT_COSINE, SpeakerEncoder
 from fusion.speaker.voice_print import SAME_OR_NOT, voice_distance, voice_print
+from fusion.speaker.voice_print import VERSION as voice_print_version
 
 if TYPE_CHECKING:
     from fusion.preference.model import PreferenceModel
@@ -52,6 +55,11 @@ class Objective(Protocol):
     @property
     def listens(self) -> bool:
         """Whether it needs the recogniser, so that it is asked last."""
+        ...
+
+    @property
+    def settings(self) -> str:
+        """Everything that decides the term besides ``VERSION``: scores compare only where both are equal."""
         ...
 
     def judge(self, heard: Heard) -> Term | Unknown:
@@ -116,6 +124,11 @@ class FeatureRange:
         """The feature's."""
         return self.feature
 
+    @property
+    def settings(self) -> str:
+        """The range, to the last digit."""
+        return f"{self.low!r} to {self.high!r}, half {self.half!r}"
+
     def judge(self, heard: Heard) -> Term | Unknown:
         """The feature's distance from the range; 0 when the clip has none of it."""
         unit = unit_of(self.feature)
@@ -151,6 +164,7 @@ class Similarity:
         half: The distance at which the term is one half.
         name: Of the term.
         reference: What it is compared with, for people.
+        measured: Which distance from what content, for records.
     """
 
     VERSION: ClassVar[int] = 1
@@ -160,9 +174,15 @@ class Similarity:
     half: float
     name: str = "similarity"
     reference: str = "the reference"
+    measured: str = ""
 
     def __post_init__(self) -> None:
         check_half(self.name, self.half)
+
+    @property
+    def settings(self) -> str:
+        """Distance, content of the reference, and half."""
+        return f"{self.measured}, half {self.half!r}"
 
     @classmethod
     def to_voice(
@@ -172,20 +192,39 @@ class Similarity:
         *,
         name: str = "similarity",
         reference: str = "the reference",
+        content: str | None = None,
+        encoder: SpeakerEncoder | None = None,
     ) -> Similarity:
-        """Likeness of voice to a recording, whatever either says, by `fusion.speaker.voice_print`.
+        """Likeness of voice to a recording, whatever either says.
 
         Args:
             audio: (S,) samples of the reference.
             sample_rate: Hz.
             name: Of the term.
             reference: What it is, for people.
+            content: Hash by which records know it; None hashes the samples.
+            encoder: Compares by the cosine of its vectors; None compares by `fusion.speaker.voice_print`.
 
         Raises:
             BarkError: When the recording cannot be measured, or holds no sound.
         """
-        wanted = voice_print(analyse(audio, sample_rate))
-        return cls(lambda heard: voice_distance(voice_print(heard.frames), wanted), SAME_OR_NOT, name, reference)
+        frames = analyse(audio, sample_rate)
+        wanted = voice_print(frames)
+        if content is None:
+            content = hashlib.sha256(f"{sample_rate} Hz".encode() + frames.samples.tobytes()).hexdigest()
+        if encoder is None:
+            told = f"voice print {voice_print_version} from {content}"
+            return cls(
+                lambda heard: voice_distance(voice_print(heard.frames), wanted), SAME_OR_NOT, name, reference, told
+            )
+        vector = encoder.embed(frames.samples, sample_rate)
+        told = f"angle of {encoder.name} from {content}"
+
+        def away(heard: Heard) -> float:
+            here = encoder.embed(heard.audio, heard.rendering.sample_rate)
+            return max(0.0, 1.0 - float(here @ vector))
+
+        return cls(away, SAME_OR_NOT_COSINE, name, reference, told)
 
     def judge(self, heard: Heard) -> Term | Unknown:
         """Falls with the distance."""
@@ -209,6 +248,11 @@ class Intelligibility:
 
     def __post_init__(self) -> None:
         check_half(self.name, self.half)
+
+    @property
+    def settings(self) -> str:
+        """Its half."""
+        return f"half {self.half!r}"
 
     def judge(self, heard: Heard) -> Term | Unknown:
         """Falls with the recogniser's error."""
@@ -270,6 +314,11 @@ class Cleanliness:
     name: str = "cleanliness"
     faults: tuple[Fault, ...] = FAULTS
 
+    @property
+    def settings(self) -> str:
+        """Every fault with its numbers."""
+        return ", ".join(f"{one.feature} {one.free!r} half {one.half!r}" for one in self.faults)
+
     def judge(self, heard: Heard) -> Term | Unknown:
         """Falls with every fault; 0 for a clip without sound, or without something that a fault is measured by."""
         features = heard.features
@@ -307,6 +356,11 @@ class Expressiveness:
     def __post_init__(self) -> None:
         check_half(self.name, self.half)
 
+    @property
+    def settings(self) -> str:
+        """Its half."""
+        return f"half {self.half!r}"
+
     def judge(self, heard: Heard) -> Term | Unknown:
         """Rises with movement; 0 for a clip without voice, or without two voiced frames in a row."""
         features = heard.features
@@ -329,6 +383,7 @@ class Preference:
     Attributes:
         utility: Mean and standard deviation in logits; `by_model` takes those of a `PreferenceModel`.
         caution: Standard deviations taken off the mean.
+        learned: Which model it is, for records.
     """
 
     VERSION: ClassVar[int] = 1
@@ -337,10 +392,16 @@ class Preference:
     utility: Callable[[Heard], tuple[float, float]]
     caution: float = 1.0
     name: str = "preference"
+    learned: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.caution < math.inf:
             raise BarkError(f"{self.name}: caution is {self.caution}, expected a number of at least 0")
+
+    @property
+    def settings(self) -> str:
+        """The model, and the caution."""
+        return f"{self.learned}, caution {self.caution!r}"
 
     @classmethod
     def by_model(
@@ -350,6 +411,7 @@ class Preference:
         composite: Callable[[Heard], float] | None = None,
         embeddings: Callable[[Heard], Mapping[str, ArrayLike]] | None = None,
         caution: float = 1.0,
+        learned: str = "",
     ) -> Preference:
         """What a model has learned from people, over `AcousticFeatures.known_vector`; as it is when a clip is judged.
 
@@ -358,6 +420,7 @@ class Preference:
             composite: What counts until the model has learned something; None counts every clip as usual.
             embeddings: (D_e,) vectors of a clip by expert; needed when the model's reference has any.
             caution: See `Preference`.
+            learned: See `Preference`.
 
         Raises:
             BarkError: When the model's reference has other columns, or embeddings that nothing gives.
@@ -382,15 +445,14 @@ class Preference:
             found = model.predict(table)
             return float(found.mean[0]), float(found.deviation[0])
 
-        return cls(utility, caution)
+        return cls(utility, caution, learned=learned)
 
     def judge(self, heard: Heard) -> Term | Unknown:
         """Chance of being chosen over a clip of utility 0, judged with caution."""
         mean, deviation = (finite(self.name, number) for number in self.utility(heard))
         if deviation < 0:
             raise BarkError(f"{self.name}: the utility's deviation is {deviation}, expected at least 0")
-        cautious = mean - self.caution * deviation
-        return Term(self.name, _logistic(cautious), self.VERSION, cautious, "logits")
+        return liking(mean, deviation, self.caution, self.name)
 
     def describe(self) -> str:
         """What is asked for."""
@@ -417,6 +479,12 @@ def finite(name: str, value: float) -> float:
     if not math.isfinite(number):
         raise BarkError(f"{name}: what was measured is {number}, expected a finite number; the measure is broken")
     return number
+
+
+def liking(mean: float, deviation: float, caution: float, name: str = "preference") -> Term:
+    """The term of a utility in logits: the chance of being chosen over a clip of utility 0, judged with caution."""
+    cautious = mean - caution * deviation
+    return Term(name, _logistic(cautious), Preference.VERSION, cautious, "logits")
 
 
 def _logistic(x: float) -> float:

@@ -1,10 +1,17 @@
-"""Objectives as recipes write them: ``f0_median_hz = 110 ± 20``, ``pause_share <= 0.2 ± 0.1``, ``cleanliness``."""
+"""Objectives as recipes write them: ``f0_median_hz = 110 ± 20``, ``cleanliness``, ``similarity to her_voice.wav``.
+
+`parse` makes those that stand alone. `comparison_in` reads those that compare with something outside the recipe, a
+voice, known clips or people's choices; `fusion.recipe` makes them, because it knows where to look.
+"""
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 from bark_infinity.error_handling import BarkError
 from fusion.features.features import AcousticFeatures, unit_of
@@ -15,11 +22,14 @@ _BY_NAME: dict[str, Callable[[], Objective]] = {
     "cleanliness": Cleanliness,
     "expressiveness": Expressiveness,
 }
-_BUILT_WITH_MORE = {
-    "similarity": "a reference: Similarity(distance, half)",
-    "novelty": "known clips: Novelty(FrozenSpace.fit(features))",
-    "preference": "a model of people's choices: Preference.by_model(model)",
+_WITH_MORE = {
+    "similarity": "'similarity to voices/her.wav', or a voice of the catalogue",
+    "novelty": "'novelty against folder/of/clips'",
 }
+_COMPARISON = re.compile(r"\s*(?:(similarity)\s+to|(novelty)\s+against|(preference)\s+of)\s+(\S.*?)\s*")
+
+PREFERENCE = "preference"
+"""What people of the run say; its term comes from a `fusion.preference.learner.PreferenceLearner`."""
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _WORDS = r"[A-Za-z][A-Za-z ]*?"
@@ -30,8 +40,38 @@ _SPEC = re.compile(
 )
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """An objective that compares with something outside the recipe.
+
+    Attributes:
+        name: Of the objective and its term.
+        reference: A path, or the name of a voice; for ``preference`` the folder of a saved model, empty for the
+            choices that people make in the run.
+    """
+
+    name: Literal["similarity", "novelty", "preference"]
+    reference: str
+
+
+def comparison_in(spec: str) -> Comparison | None:
+    """What an objective compares with; None for one that `parse` reads.
+
+    ``similarity to PATH-OR-VOICE``; ``novelty against FOLDER``; ``preference``, or ``preference of FOLDER`` for what
+    was learned in another run.
+    """
+    if spec.strip() == PREFERENCE:
+        return Comparison("preference", "")
+    match = _COMPARISON.fullmatch(spec)
+    if match is None:
+        return None
+    if match[1]:
+        return Comparison("similarity", match[4])
+    return Comparison("novelty" if match[2] else "preference", match[4])
+
+
 def parse(spec: str) -> Objective:
-    """Reads an objective as recipes write it.
+    """Reads an objective that stands alone, as recipes write it.
 
     ``intelligibility``, ``cleanliness``, ``expressiveness``; ``f0_median_hz = 110 ± 20`` (or ``+-``);
     ``speaking_rate_cps = 12 to 18`` (or ``12..18``; the tolerance is half the width unless ``±`` says otherwise);
@@ -43,15 +83,21 @@ def parse(spec: str) -> Objective:
     plain = spec.strip()
     if plain in _BY_NAME:
         return _BY_NAME[plain]()
-    if plain in _BUILT_WITH_MORE:
-        raise BarkError(f"the objective {plain!r} cannot come from its name alone, it needs {_BUILT_WITH_MORE[plain]}")
+    if plain in _WITH_MORE:
+        raise BarkError(f"{plain!r} does not say compared with what; write {_WITH_MORE[plain]}")
+    if comparison_in(plain) is not None:
+        raise BarkError(f"{plain!r} compares with something outside the recipe; `fusion.recipe.build_critic` makes it")
     if re.fullmatch(r"\w+", plain):
         if plain in AcousticFeatures.NAMES:
             raise BarkError(f"{plain!r} does not say what is wanted; write for example '{plain} = 110 ± 20'")
-        known = (*_BY_NAME, *_BUILT_WITH_MORE, *AcousticFeatures.NAMES)
+        known = (*_BY_NAME, *_WITH_MORE, PREFERENCE, *AcousticFeatures.NAMES)
         raise BarkError(f"there is no objective {plain!r}; {nearest(plain, known)}")
     match = _SPEC.fullmatch(spec)
     if match is None:
+        first = plain.split(maxsplit=1)[:1]
+        close = difflib.get_close_matches(*first, (*_WITH_MORE, PREFERENCE), n=1, cutoff=0.7) if first else []
+        if close:
+            raise BarkError(f"the objective {spec!r} cannot be read; write {_WITH_MORE.get(close[0], close[0])}")
         raise BarkError(
             f"the objective {spec!r} cannot be read, expected a name, =, <= or >=, a number or a range, and a "
             "tolerance, as in 'f0_median_hz = 110 ± 20' or 'pause_share <= 0.2 ± 0.1'"

@@ -1,22 +1,75 @@
-"""Speaker encoders from the Hugging Face Hub: x-vectors where the model has them, the mean hidden state elsewhere."""
+"""Speaker encoders: networks that turn a clip into a vector whose direction is its speaker.
+
+Any encoder of the Hugging Face Hub by id or directory: x-vectors where the model has them, the mean hidden state
+elsewhere. Where a recipe names one, it replaces `fusion.speaker.voice_print` for likeness and for changes of speaker.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bark_infinity.audio import checked_mono, resample
 from bark_infinity.checkpoints.sources import is_offline
-from bark_infinity.error_handling import CheckpointError
-from fusion.pretrained import load_whole
+from bark_infinity.error_handling import BarkError, CheckpointError
+from fusion.gates.thresholds import THRESHOLDS, Thresholds
+from fusion.gates.verdict import GateVerdict
+from fusion.pretrained import content_of, load_whole
+
+SAME_OR_NOT_COSINE = 0.4  # one minus the cosine at which likeness is one half; encoders differ, none was at hand
+PARTS = 3
+MIN_PART_S = 1.0  # shorter parts say too little about their speaker
 
 _XVECTOR = "ForXVector"  # how transformers names architectures trained to tell speakers apart
 
 
+class SpeakerEncoder(Protocol):
+    """Anything that turns a clip into a vector whose direction is its speaker."""
+
+    @property
+    def name(self) -> str:
+        """What it is, hash of its weights included, for records: vectors of different encoders never compare."""
+        ...
+
+    def embed(self, audio: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
+        """(D,) of unit length, for (S,) samples at ``sample_rate`` Hz."""
+        ...
+
+
+def encoder_consistency(
+    encoder: SpeakerEncoder, audio: NDArray[np.float32], sample_rate: int, n_parts: int = PARTS
+) -> float:
+    """Smallest cosine between equal parts of one clip, -1 to 1; low when the speaker changes.
+
+    Raises:
+        BarkError: When the clip has too few samples for its parts.
+    """
+    if n_parts < 2 or len(audio) < n_parts:
+        raise BarkError(f"a clip of {len(audio)} samples cannot be compared in {n_parts} parts; take at least 2 parts")
+    vectors = np.stack([encoder.embed(part, sample_rate) for part in np.array_split(audio, n_parts)])  # (parts, D)
+    return float(np.clip((vectors @ vectors.T).min(), -1, 1))
+
+
+def judge_speaker_by(
+    encoder: SpeakerEncoder,
+    audio: NDArray[np.float32],
+    sample_rate: int,
+    *,
+    thresholds: Thresholds = THRESHOLDS,
+) -> GateVerdict:
+    """The gate ``speaker_switch`` by an encoder: `PARTS` equal parts of the clip have one speaker."""
+    if len(audio) < PARTS * MIN_PART_S * sample_rate:
+        return GateVerdict(True, "speaker_switch", "not judged: the clip is too short to hold two voices")
+    least = encoder_consistency(encoder, audio, sample_rate)
+    evidence = {"part_cosine": least, "part_cosine_limit": thresholds.min_part_cosine}
+    reason = None if least >= thresholds.min_part_cosine else "its parts have different voices"
+    return GateVerdict(reason is None, "speaker_switch", reason, evidence)
+
+
 class HuggingFaceSpeakerEncoder:
-    """A speaker encoder that transformers knows; satisfies `fusion.speaker.voice_print.SpeakerEncoder`.
+    """A `SpeakerEncoder` that transformers knows.
 
     Args:
         model: Hub id or directory, such as ``microsoft/wavlm-base-plus-sv``.
@@ -43,7 +96,8 @@ class HuggingFaceSpeakerEncoder:
                 f"the speaker encoder {model} cannot be loaded: {reason[0] if reason else type(error).__name__}; give "
                 "a directory with config, weights and feature extractor, or allow_download=True"
             ) from error
-        self.name = f"{model} ({'x-vector' if self._is_xvector else 'mean hidden state'})"
+        kind = "x-vector" if self._is_xvector else "mean hidden state"
+        self.name = f"{kind} of {content_of(model, self._network, self._extractor.to_dict())}"
         self.sample_rate = int(self._extractor.sampling_rate)
 
     def embed(self, audio: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,11 +75,6 @@ def voice_print(frames: Frames) -> VoicePrint:
 def voice_distance(a: VoicePrint, b: VoicePrint) -> float:
     """0 for equal prints, about 0.7 for one voice saying other words, 2 for different voices; at most 4."""
     return _distance(a, b, 1.0)
-
-
-def voice_similarity(a: VoicePrint, b: VoicePrint) -> float:
-    """In (0, 1]: 1 / (1 + (distance / `SAME_OR_NOT`)^2); 1 is the same voice, one half is undecided."""
-    return 1 / (1 + (voice_distance(a, b) / SAME_OR_NOT) ** 2)
 
 
 @dataclass(frozen=True)
@@ -202,37 +196,3 @@ def _distance(a: VoicePrint, b: VoicePrint, weight: float) -> float:
         return math.sqrt(timbre)
     pitch = min(((a.pitch_st - b.pitch_st) * weight / float(scale[-1])) ** 2, MAX_SQUARE)
     return math.sqrt((1 - PITCH_WEIGHT) * timbre + PITCH_WEIGHT * pitch)
-
-
-class SpeakerEncoder(Protocol):
-    """Anything that turns a clip into a vector whose direction is its speaker."""
-
-    @property
-    def name(self) -> str:
-        """What it is, for records: vectors of different encoders are never compared."""
-        ...
-
-    def embed(self, audio: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
-        """(D,) of unit length, for (S,) samples at ``sample_rate`` Hz."""
-        ...
-
-
-def encoder_similarity(
-    encoder: SpeakerEncoder, a: NDArray[np.float32], b: NDArray[np.float32], sample_rate: int
-) -> float:
-    """Cosine of two clips' embeddings, -1 to 1."""
-    return float(np.clip(encoder.embed(a, sample_rate) @ encoder.embed(b, sample_rate), -1, 1))
-
-
-def encoder_consistency(
-    encoder: SpeakerEncoder, audio: NDArray[np.float32], sample_rate: int, n_parts: int = 3
-) -> float:
-    """Smallest cosine between equal parts of one clip, -1 to 1; low when the speaker changes.
-
-    Raises:
-        BarkError: When the clip has too few samples for its parts.
-    """
-    if n_parts < 2 or len(audio) < n_parts:
-        raise BarkError(f"a clip of {len(audio)} samples cannot be compared in {n_parts} parts; take at least 2 parts")
-    vectors = np.stack([encoder.embed(part, sample_rate) for part in np.array_split(audio, n_parts)])  # (parts, D)
-    return float(np.clip((vectors @ vectors.T).min(), -1, 1))

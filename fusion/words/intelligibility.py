@@ -19,6 +19,7 @@ from fusion.words.alignment import Alignment, align, letter_error
 from fusion.words.recognisers import Recogniser
 from fusion.words.spoken import UNKNOWN, SpokenWords, guess_language, spoken_words
 
+VERSION = 1  # of how a text and what was heard of it are normalised and compared
 _SHOWN = 12  # words of a transcript in a reason
 
 
@@ -89,6 +90,12 @@ class TextReader:
 
     recogniser: Recogniser | None
     language: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Who reads, and in which language, for records: scores of other readers are never compared."""
+        language = self.language or "guessed"
+        return "none" if self.recogniser is None else f"{self.recogniser.name}, language {language}, words {VERSION}"
 
     def __call__(self, audio: NDArray[np.float32], sample_rate: int, text: str | None) -> TextReading:
         """Whether (S,) samples at ``sample_rate`` Hz say ``text``.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bark_infinity.audio import checked_mono, resample
 from bark_infinity.checkpoints.sources import is_offline
 from bark_infinity.error_handling import BarkError, CheckpointError
-from fusion.pretrained import load_whole
+from fusion.pretrained import content_of, load_whole
 
 _POCKETSPHINX_RATE = 16_000  # Hz, of its model
 _LEVEL = 20_000  # of 32768, the peak that its model is given
@@ -68,7 +68,7 @@ class PocketsphinxRecogniser:
     languages: frozenset[str] | None = frozenset({"en"})
 
     def __init__(self) -> None:
-        if importlib.util.find_spec("pocketsphinx") is None:
+        if not has_pocketsphinx():
             raise BarkError(
                 "the recogniser pocketsphinx is not installed; install it with: pip install 'victor-bark-fusion[asr]'"
             )
@@ -137,7 +137,7 @@ class HuggingFaceRecogniser:
                 f"the recogniser {model} cannot be loaded: {reason[0] if reason else type(error).__name__}; give a "
                 "directory with config, weights, tokenizer and feature extractor, or allow_download=True"
             ) from error
-        self.name = f"{model} ({config.model_type})"
+        self.name = f"{config.model_type} {content_of(model, network, processor.feature_extractor.to_dict())}"
         self.languages = languages
         self.sample_rate = int(processor.feature_extractor.sampling_rate)
 
@@ -152,6 +152,11 @@ class HuggingFaceRecogniser:
         return Transcript(str(heard["text"]).strip(), self.name)
 
 
+def has_pocketsphinx() -> bool:
+    """Whether the embedded recogniser is installed."""
+    return importlib.util.find_spec("pocketsphinx") is not None
+
+
 def default_recogniser() -> Recogniser | None:
     """The embedded recogniser, or None where its package is not installed: intelligibility is unknown then."""
-    return PocketsphinxRecogniser() if importlib.util.find_spec("pocketsphinx") is not None else None
+    return PocketsphinxRecogniser() if has_pocketsphinx() else None
