@@ -1,0 +1,435 @@
+"""What was recorded is told again: the same events in the same order, to a follower, at any speed, from any point."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lineage_builders import WEIGHTS, begin, candidate, heard, rendering, score, voice
+
+from bark_infinity.error_handling import BarkError
+from digital_evolution import AddStatus, Genome
+from evolution.interventions import Pin, Plant, to_json
+from experiments.events import (
+    Asked,
+    Begun,
+    Committed,
+    Intervened,
+    Judged,
+    Rescored,
+    StateChanged,
+    Told,
+)
+from experiments.lineage import Lineage, LineageError, people, rows
+from experiments.replay.following import Follower
+from experiments.replay.history import event_of_birth, events_of, moments, population_at
+from experiments.replay.player import Player, Recording
+
+STEP = 4
+
+
+def plain(candidate):
+    """A candidate that can be compared: requests have no equality of their own."""
+    request = candidate.render_first and rows.request_json(candidate.render_first)
+    return dataclasses.replace(candidate, render_first=request)
+
+
+def facts(events) -> list[object]:
+    """Events that can be compared: those with candidates have no equality of their own."""
+    told: list[object] = []
+    for event in events:
+        match event:
+            case Asked():
+                told.append(("asked", [plain(one) for one in event.candidates]))
+            case Told():
+                assert event.clip is None
+                told.append(("told", plain(event.candidate), event.score, event.total, dict(event.seconds)))
+            case _:
+                told.append(event)
+    return told
+
+
+class Recorder:
+    """Records a run as a runner does, and keeps the events that the runner would have sent."""
+
+    def __init__(self, lineage: Lineage, name: str = "voices") -> None:
+        self.lineage, self.run_id = lineage, begin(lineage, name)
+        run = lineage.run(self.run_id)
+        names, weights = tuple(run.weights), tuple(run.weights.values())
+        self.sent: list[object] = [Begun(self.run_id, run.name, run.seed, run.config, names, weights)]
+        self.living: set[int] = set()
+        self.asked = 0
+
+    def ask(self, count: int) -> None:
+        asked = [candidate(birth) for birth in range(self.asked + 1, self.asked + count + 1)]
+        self.asked += count
+        self.lineage.record_asked(self.run_id, asked)
+        self.sent.append(Asked(tuple(asked)))
+
+    def tell(self, birth: int) -> None:
+        one, judged = heard(candidate(birth)), score(birth)
+        self.lineage.record_told(self.run_id, one, judged, rendering(birth), timings={"judge_s": 0.25})
+        total = self.lineage.outcome(self.run_id, birth).total
+        self.sent.append(Told(one, judged, total, seconds={"judge_s": 0.25}))
+
+    def commit(self, step: int) -> None:
+        births = range((step - 1) * STEP + 1, step * STEP + 1)
+        ok = {birth for birth in births if score(birth).status == "ok"}
+        out = {birth for birth in self.living if birth % 3 == step % 3}
+        self.living = self.living - out | ok
+        became = {birth: AddStatus.NEW if birth in ok else AddStatus.NOT_ADDED for birth in births}
+        best, top = max(self.living, default=None), 0.25 * step
+        payload = {"step": step, "became": [int(one) for one in became.values()], "in": sorted(ok), "out": sorted(out)}
+        payload |= {"best": best, "generation_best": top}
+        self.lineage.record_event(self.run_id, "committed", payload, birth=births.start)
+        self.sent.append(Committed(became, tuple(sorted(self.living)), best, top))
+
+    def judge(self, one: int, other: int) -> int:
+        number = people.judge(self.lineage, self.run_id, "better", one, other)
+        self.sent.append(Judged(number, "better", one, other))
+        return number
+
+    def take_back(self, number: int, one: int, other: int) -> None:
+        people.withdraw(self.lineage, number)
+        self.sent.append(Judged(number, "better", one, other, withdrawn=True))
+
+    def plant(self, step: int) -> None:
+        spoken = voice(77)
+        self.lineage.keep_voice(spoken)
+        for done in (Plant(Genome("♪ by hand", spoken), (1,)), Pin(2)):
+            self.lineage.record_event(self.run_id, "intervened", {"step": step, "intervention": to_json(done)})
+            self.sent.append(Intervened(step, done))
+
+    def rescore(self, totals: dict[int, float]) -> None:
+        self.lineage.record_event(self.run_id, "rescored", {"totals": totals})
+        self.sent.append(Rescored(totals))
+
+    def steps(self, first: int, last: int, order=lambda births: births) -> None:
+        for step in range(first, last + 1):
+            self.ask(STEP)
+            for birth in order(list(range((step - 1) * STEP + 1, step * STEP + 1))):
+                self.tell(birth)
+            self.commit(step)
+
+
+def whole_run(lineage: Lineage, steps: int = 5) -> Recorder:
+    """Everything that there is to record."""
+    recorder = Recorder(lineage)
+    recorder.steps(1, 2)
+    number = recorder.judge(2, 1)
+    recorder.lineage.record_event(recorder.run_id, "of a later program", {"what": 1})
+    recorder.plant(4)
+    recorder.steps(3, steps, order=lambda births: births[::-1])
+    recorder.take_back(number, 2, 1)
+    recorder.rescore({2: 0.5, 1: 0.25})
+    recorder.ask(2)
+    lineage.set_state(recorder.run_id, "done", "20 evaluations are done")
+    return recorder
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    with Lineage.write(tmp_path / "a.db", who="the test") as lineage:
+        recorder = whole_run(lineage)
+    with Lineage.view(tmp_path / "a.db") as lineage:
+        yield recorder, lineage
+
+
+def test_the_events_of_a_recorded_run_are_those_that_were_sent(recorded):
+    recorder, lineage = recorded
+    told = list(events_of(lineage, recorder.run_id))
+    assert facts(told) == facts([*recorder.sent, StateChanged("done", "20 evaluations are done")])
+    voices = [event.candidates for event in told if isinstance(event, Asked)]
+    assert any(one.render_first is not None and one.genome.voice is None for asked in voices for one in asked)
+
+
+@given(st.integers(0, 40), st.integers(0, 40))
+@settings(max_examples=25, deadline=None)
+def test_any_stretch_of_events_knows_who_lived_before_it(after, upto):
+    with tempfile.TemporaryDirectory() as folder, Lineage.write(Path(folder) / "a.db") as lineage:
+        run_id = whole_run(lineage).run_id
+        everything = list(moments(lineage, run_id))
+        stretch = [one for one in everything if after < one.seq <= upto]
+        wanted = stretch if after else [everything[0], *stretch]
+        found = list(moments(lineage, run_id, after=after, upto=upto))
+        assert [(one.seq, one.at) for one in found] == [(one.seq, one.at) for one in wanted]
+        assert facts(one.event for one in found) == facts(one.event for one in wanted)
+
+
+def test_the_population_at_a_birth_is_that_of_its_step(recorded):
+    recorder, lineage = recorded
+    populations = [event.population for event in recorder.sent if isinstance(event, Committed)]
+    assert [population_at(lineage, recorder.run_id, step * STEP) for step in range(1, 6)] == populations
+    assert population_at(lineage, recorder.run_id, 22) == populations[-1]  # pending
+
+
+def test_a_birth_is_found_among_the_events(recorded):
+    recorder, lineage = recorded
+    for moment in moments(lineage, recorder.run_id):
+        if isinstance(moment.event, Told):
+            assert event_of_birth(lineage, recorder.run_id, moment.event.candidate.birth) == moment.seq
+    assert event_of_birth(lineage, recorder.run_id, 22) is None
+
+
+def test_a_run_left_by_its_program_is_stopped_and_one_at_work_is_running(tmp_path):
+    path = tmp_path / "a.db"
+    with Lineage.write(path, who="the test") as lineage:
+        recorder = Recorder(lineage)
+        lineage.set_state(recorder.run_id, "running")
+        with Lineage.view(path) as viewer:
+            assert list(events_of(viewer, recorder.run_id))[-1] == StateChanged("running")
+    with Lineage.view(path) as viewer:
+        last = list(events_of(viewer, recorder.run_id))[-1]
+        assert last.state == "stopped"
+        assert "resume" in last.reason
+
+
+RUBBISH = [
+    ("committed", None, 1),
+    ("committed", {"became": [9], "in": [], "out": [], "best": None, "generation_best": None}, 1),
+    ("committed", {"became": [1], "in": ["x"], "out": [], "best": None, "generation_best": None}, 1),
+    ("committed", {"became": 3, "in": [], "out": [], "best": 1, "generation_best": "NaN"}, 1),
+    ("judged", {"judgement": 7}, None),
+    ("judged", [], None),
+    ("intervened", {"step": 2, "intervention": {"kind": "format the disk"}}, None),
+    ("intervened", {"step": 2}, None),
+    ("rescored", {"totals": {"one": 1.0}}, None),
+    ("rescored", {"totals": [1]}, None),
+]
+
+
+@pytest.mark.parametrize(("kind", "payload", "birth"), RUBBISH)
+def test_an_event_that_makes_no_sense_is_named(tmp_path, kind, payload, birth):
+    with Lineage.write(tmp_path / "a.db") as lineage:
+        recorder = Recorder(lineage)
+        recorder.steps(1, 1)
+        seq = lineage.record_event(recorder.run_id, kind, payload, birth)
+        with pytest.raises(LineageError, match=rf"event {seq} \({kind}\)") as caught:
+            list(events_of(lineage, recorder.run_id))
+        assert caught.value.trouble == "damaged"
+
+
+@pytest.mark.parametrize(("birth", "count"), [(1, 1 << 40), (0, 1), (1, 4), (-5, 2), (5, -3)])
+def test_events_that_ask_for_births_that_are_not_there_are_named(tmp_path, birth, count):
+    with Lineage.write(tmp_path / "a.db") as lineage:
+        recorder = Recorder(lineage)
+        recorder.ask(4)
+    connection = sqlite3.connect(tmp_path / "a.db")
+    with connection:
+        connection.execute("INSERT INTO events VALUES (1, 2, 'asked', ?, ?, NULL, NULL)", (birth, count))
+    connection.close()
+    with Lineage.view(tmp_path / "a.db") as lineage, pytest.raises(LineageError, match=r"event 2 \(asked\)"):
+        list(events_of(lineage, recorder.run_id))
+
+
+# -- following --------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=12), st.integers(1, 9))
+@settings(max_examples=15, deadline=None)
+def test_a_follower_hears_everything_once_however_often_it_looks(looks, most):
+    with tempfile.TemporaryDirectory() as folder, Lineage.write(Path(folder) / "a.db", who="x") as lineage:
+        recorder = Recorder(lineage)
+        lineage.set_state(recorder.run_id, "running")
+        with Lineage.view(Path(folder) / "a.db") as viewer:
+            follower = Follower(viewer, recorder.run_id)
+            heard_of = []
+            for step, times in enumerate(looks, 1):
+                recorder.steps(step, step)
+                for _ in range(times):
+                    heard_of += follower.poll(most)
+            while news := follower.poll(most):
+                heard_of += news
+            assert facts(one for one in heard_of if not isinstance(one, StateChanged)) == facts(recorder.sent)
+            assert {one for one in heard_of if isinstance(one, StateChanged)} <= {StateChanged("running")}
+            assert follower.seq == lineage.record_event(recorder.run_id, "last", None) - 1
+
+
+def test_a_follower_survives_the_end_of_the_writer_and_a_checkpoint(tmp_path):
+    path = tmp_path / "a.db"
+    with Lineage.write(path, who="x") as lineage:
+        recorder = Recorder(lineage)
+        lineage.set_state(recorder.run_id, "running")
+        viewer = Lineage.view(path)
+        follower = Follower(viewer, recorder.run_id)
+        assert facts(follower.poll()) == facts([*recorder.sent, StateChanged("running")])
+        recorder.steps(1, 3)
+        with lineage.turn("checkpoint"):
+            lineage.query("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert facts(follower.poll()) == facts(recorder.sent[1:])
+        lineage.vacuum()
+        assert follower.poll() == []
+    assert [event.state for event in follower.poll()] == ["stopped"]
+    before = len(recorder.sent)
+    with Lineage.write(path, who="x") as lineage:  # resumed
+        recorder.lineage = lineage
+        recorder.steps(4, 5)
+        lineage.set_state(recorder.run_id, "running")
+        assert facts(follower.poll()) == facts([*recorder.sent[before:], StateChanged("running")])
+        lineage.set_state(recorder.run_id, "done", "over")
+        assert follower.poll() == [StateChanged("done", "over")]
+    viewer.close()
+
+
+def test_a_locked_moment_is_no_news(tmp_path):
+    with Lineage.write(tmp_path / "a.db", who="x") as lineage:
+        recorder = Recorder(lineage)
+        recorder.steps(1, 2)
+        locked = True
+
+        class Sometimes(Lineage):
+            def query(self, sql, values=()):
+                if locked and "FROM events" in sql:
+                    raise LineageError("another program holds the database locked", "locked")
+                return super().query(sql, values)
+
+        with Sometimes.view(tmp_path / "a.db") as viewer:
+            follower = Follower(viewer, recorder.run_id)
+            assert follower.poll() == []
+            locked = False
+            assert facts(follower.poll()) == facts([*recorder.sent, StateChanged("loading")])
+
+
+def test_following_no_run_is_refused(tmp_path):
+    with Lineage.write(tmp_path / "a.db") as lineage, pytest.raises(LineageError, match="no run 3"):
+        Follower(lineage, 3)
+
+
+# -- playing ----------------------------------------------------------------------------------------------------
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def told_births(events) -> list[int]:
+    return [event.candidate.birth for event in events if isinstance(event, Told)]
+
+
+def test_playing_by_births_keeps_its_speed_and_ends_with_everything(recorded):
+    recorder, lineage = recorded
+    clock = Clock()
+    player = Player(Recording(lineage, recorder.run_id), speed=4.0, clock=clock)
+    assert player.poll() == []
+    player.play()
+    heard_of, counts = [], []
+    for _ in range(50):
+        heard_of += player.poll()
+        counts.append(player.birth)
+        clock.now += 0.125
+    assert counts[:12] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert facts(heard_of) == facts(events_of(lineage, recorder.run_id))
+    assert player.at_end
+    player.pause()
+    clock.now += 100
+    assert player.poll() == []
+
+
+@given(st.lists(st.one_of(st.integers(0, 25), st.floats(0, 3)), max_size=12), st.integers(1, 3))
+@settings(max_examples=40, deadline=None)
+def test_wherever_it_goes_the_events_applied_are_the_run_up_to_there(recorded_for_all, moves, pages):
+    recorder, lineage = recorded_for_all
+    everything = facts(events_of(lineage, recorder.run_id))
+    clock = Clock()
+    player = Player(Recording(lineage, recorder.run_id, pages=pages), speed=5.0, clock=clock)
+    player.play()
+    applied = []
+    for move in moves:
+        if isinstance(move, int):
+            jump = player.seek(move)
+            applied = [] if jump.restart else applied
+            applied += jump.events
+            births = told_births(applied)
+            assert move == 0 or births[-1] == move or (move > 20 and len(births) == 20)
+            assert move or not births
+        else:
+            clock.now += move
+            applied += player.poll()
+        assert facts(applied) == everything[: len(applied)]
+        assert player.birth == len(told_births(applied))
+
+
+@pytest.fixture(scope="module")
+def recorded_for_all(tmp_path_factory):
+    path = tmp_path_factory.mktemp("replay") / "a.db"
+    with Lineage.write(path) as lineage:
+        recorder = whole_run(lineage)
+    with Lineage.view(path) as lineage:
+        yield recorder, lineage
+
+
+def test_playing_by_time_follows_the_recorded_clock_but_not_through_the_night(tmp_path, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr("time.time", lambda: now)
+    with Lineage.write(tmp_path / "a.db") as lineage:
+        recorder = Recorder(lineage)
+        for step in (1, 2):
+            recorder.ask(STEP)
+            for birth in range((step - 1) * STEP + 1, step * STEP + 1):
+                now += 2.0
+                recorder.tell(birth)
+            recorder.commit(step)
+            now += 8 * 3600
+        clock = Clock()
+        player = Player(Recording(lineage, recorder.run_id), speed=2.0, by="time", clock=clock, longest_gap_s=10.0)
+        player.play()
+        assert [type(one) for one in player.poll()] == [Begun, Asked]
+        births = []
+        for _ in range(12):
+            clock.now += 1.0
+            births.append(told_births(player.poll()))
+        assert births == [[1], [2], [3], [4], [], [], [], [], [], [5], [6], [7]]
+        assert player.at == 1000.0 + 8 + 8 * 3600 + 6
+
+
+def test_a_player_at_the_end_goes_on_when_more_is_recorded(tmp_path):
+    with Lineage.write(tmp_path / "a.db", who="x") as lineage:
+        recorder = Recorder(lineage)
+        recorder.steps(1, 1)
+        lineage.set_state(recorder.run_id, "running")
+        player = Player(Recording(lineage, recorder.run_id), speed=1e6, clock=(clock := Clock()))
+        player.play()
+        clock.now += 1
+        assert facts(player.poll()) == facts([*recorder.sent, StateChanged("running")])
+        before = len(recorder.sent)
+        recorder.steps(2, 4)
+        clock.now += 1
+        assert facts(player.poll()) == facts([*recorder.sent[before:], StateChanged("running")])
+
+
+def test_a_recording_reads_long_runs_page_by_page(tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments.replay.player.PIECE", 3)
+    monkeypatch.setattr("experiments.replay.player._KEYFRAME", 4)
+    with Lineage.write(tmp_path / "a.db") as lineage:
+        recorder = Recorder(lineage)
+        recorder.steps(1, 12)
+        everything = list(moments(lineage, recorder.run_id))[1:]
+        recording = Recording(lineage, recorder.run_id, pages=2)
+        for after, upto in ((0, 72), (60, 72), (3, 5), (70, 71), (11, 50), (0, 0), (72, 72)):
+            wanted = [one for one in everything if after < one.seq <= upto]
+            assert facts(one.event for one in recording.between(after, upto)) == facts(one.event for one in wanted)
+        assert len(recording._pages) == 2
+
+
+def test_speeds_and_births_that_make_no_sense_are_refused(recorded):
+    recorder, lineage = recorded
+    player = Player(Recording(lineage, recorder.run_id))
+    for speed in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(BarkError, match="speed"):
+            player.set_speed(speed)
+    with pytest.raises(BarkError, match="birth -1"):
+        player.seek(-1)
+
+
+def test_the_builders_weights_are_told_by_name(recorded):
+    begun = recorded[0].sent[0]
+    assert dict(zip(begun.objectives, begun.weights, strict=True)) == WEIGHTS
+    assert dataclasses.is_dataclass(begun)
