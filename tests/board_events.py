@@ -113,7 +113,7 @@ def synthetic_run(
         name: Of the run.
     """
     rng = np.random.default_rng(seed)
-    algorithm: dict[str, Any] = {"kind": "mu+lambda", "mu": mu}
+    algorithm: dict[str, Any] = {"kind": "mu-plus-lambda", "population": mu, "axes": []}
     if map_elites:
         axes = [{"measure": key, "low": low, "high": high, "cells": cells} for key, (low, high, cells) in AXES.items()]
         algorithm = {"kind": "map-elites", "axes": axes}

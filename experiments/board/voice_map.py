@@ -1,18 +1,242 @@
-"""The archive as a map of two measures."""
+"""The archive as a map: two axes cut into cells, the best birth of each cell, how much of the map is covered.
+
+The axes of a run that evolves a map (MAP-Elites) are the run's own; of any other run, two measures over the range that
+its births have come to. Which axes are shown is the panel's choice, so that it outlives the board that replay swaps.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from experiments.board.births import Births
+from experiments.board.measures import Measures, measure_title
 from experiments.board.model import Model
-from experiments.events import Event
+from experiments.events import Begun, Event, Rescored, Told
+
+DEFAULT_CELLS = 12
+LEAST_SHADE = 0.06  # of a cell with the worst total: empty cells alone are 0
+_OUTSIDE = 0.02  # share of births at each end that an axis chosen by the data may leave to its outermost cells
+
+
+@dataclass(frozen=True)
+class MapAxis:
+    """``cells`` equal parts of [low, high] of a measure; what lies outside is in the outermost ones."""
+
+    measure: str
+    low: float
+    high: float
+    cells: int
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return measure_title(self.measure)
+
+    def places(self, values: NDArray[np.float32]) -> NDArray[np.int64]:
+        """(N,) cell of each value, from 0; -1 where it is not known."""
+        known = ~np.isnan(values)
+        share = (np.clip(np.where(known, values, self.low), self.low, self.high) - self.low) / (self.high - self.low)
+        return np.where(known, np.minimum((share * self.cells).astype(np.int64), self.cells - 1), -1)
+
+    def place(self, value: float) -> int | None:
+        """The cell that a position on the map is in; None outside of it."""
+        if not self.low <= value <= self.high:
+            return None
+        return min(int((value - self.low) / (self.high - self.low) * self.cells), self.cells - 1)
+
+    def span(self, cell: int) -> tuple[float, float]:
+        """Where a cell begins and ends."""
+        width = (self.high - self.low) / self.cells
+        return self.low + cell * width, self.low + (cell + 1) * width
+
+
+@dataclass(frozen=True)
+class MapCell:
+    """One cell with somebody in it.
+
+    Attributes:
+        column: From 0, along x.
+        row: From 0, along y, upwards.
+        elite: The best birth that fell into it.
+        total: Its total.
+        births: How many fell into it.
+    """
+
+    column: int
+    row: int
+    elite: int
+    total: float
+    births: int
+
+
+@dataclass(frozen=True, eq=False)
+class Atlas:
+    """A map as it is drawn.
+
+    Attributes:
+        x: Its axes.
+        y: See ``x``.
+        cells: Those that are not empty, by (column, row).
+        shades: (rows, columns) float32, the top row first: 0 where a cell is empty, otherwise its elite's total,
+            lifted to at least `LEAST_SHADE`; finite, in [0, 1].
+        covered: Share of the cells that are not empty.
+    """
+
+    x: MapAxis
+    y: MapAxis
+    cells: Mapping[tuple[int, int], MapCell]
+    shades: NDArray[np.float32]
+    covered: float
+
+    def at(self, x: float, y: float) -> MapCell | None:
+        """The cell at a position, in the axes' units; None where it is empty or outside."""
+        column, row = self.x.place(x), self.y.place(y)
+        return None if column is None or row is None else self.cells.get((column, row))
+
+    def within(self, one: tuple[float, float], other: tuple[float, float]) -> tuple[int, ...]:
+        """Elites of all cells that a rectangle between two corners touches, best first."""
+        left, right = sorted((one[0], other[0]))
+        bottom, top = sorted((one[1], other[1]))
+        touched = []
+        for cell in self.cells.values():
+            begins, ends = self.x.span(cell.column)
+            lower, upper = self.y.span(cell.row)
+            if begins <= right and ends >= left and lower <= top and upper >= bottom:
+                touched.append(cell)
+        return tuple(cell.elite for cell in sorted(touched, key=lambda cell: (-cell.total, cell.elite)))
 
 
 class VoiceMap(Model):
-    """The archive as a map of two measures."""
+    """Maps of the evolved births that are ok; the control arm is on none.
 
-    def __init__(self, births: Births) -> None:
+    Attributes:
+        births: Facts of births.
+        measures: What was measured of them.
+        own_axes: The run's own, where it evolves a map; two or more.
+    """
+
+    def __init__(self, births: Births, measures: Measures) -> None:
         super().__init__()
         self.births = births
+        self.measures = measures
+        self.own_axes: tuple[MapAxis, ...] = ()
+        self._fitted: dict[str, tuple[int, MapAxis]] = {}  # by measure: an axis, and after how many births
+        self._atlas: tuple[int, Atlas] | None = None
+        self._coverage: tuple[int, tuple[MapAxis, MapAxis], NDArray[np.int64]] | None = None
 
     def apply(self, event: Event) -> None:
-        """Takes in what concerns it."""
+        """Follows results."""
+        match event:
+            case Begun():
+                self.own_axes = _axes_of(event.config)
+                self._fitted.clear()
+            case Told() | Rescored():
+                pass
+            case _:
+                return
+        self.changed()
+
+    def default_axes(self) -> tuple[str, str] | None:
+        """Measures to begin with: the run's own, else the first two that people ask for; None before there are two."""
+        own = [axis.measure for axis in self.own_axes]
+        names = [*own, *(name for name in self.measures.known_names() if name not in own)]
+        return (names[0], names[1]) if len(names) > 1 else None
+
+    def axis(self, measure: str) -> MapAxis | None:
+        """The axis of a measure: the run's own, else one that holds the births; None while nothing was measured.
+
+        It is fitted again only when there are twice as many births, so that a map does not move under the mouse.
+        """
+        own = next((axis for axis in self.own_axes if axis.measure == measure), None)
+        if own is not None:
+            return own
+        told = len(self.measures)
+        if measure in self._fitted and told < 2 * self._fitted[measure][0]:
+            return self._fitted[measure][1]
+        values = self.measures.column(measure)
+        values = values[~np.isnan(values)]
+        if not values.size:
+            return None
+        low, high = _round_range(*np.quantile(values.astype(np.float64), [_OUTSIDE, 1 - _OUTSIDE]))
+        self._fitted[measure] = max(told, 8), MapAxis(measure, low, high, DEFAULT_CELLS)
+        return self._fitted[measure][1]
+
+    def atlas(self, x: str, y: str) -> Atlas | None:
+        """The map over two measures; None while one of them was never measured."""
+        across, up = self.axis(x), self.axis(y)
+        if across is None or up is None:
+            return None
+        if self._atlas is not None and self._atlas[0] == self.revision:
+            known = self._atlas[1]
+            if (known.x, known.y) == (across, up):
+                return known
+        self._atlas = self.revision, self._drawn(across, up)
+        return self._atlas[1]
+
+    def coverage(self) -> float:
+        """Share of the default axes' cells that are not empty; 0 while there is no map."""
+        names = self.default_axes()
+        axes = None if names is None else (self.axis(names[0]), self.axis(names[1]))
+        if axes is None or axes[0] is None or axes[1] is None:
+            return 0.0
+        pair = (axes[0], axes[1])
+        told = len(self.measures)
+        begin, seen = 0, np.zeros(0, np.int64)
+        if self._coverage is not None and self._coverage[1] == pair and self._coverage[0] <= told:
+            begin, _, seen = self._coverage
+        fresh = slice(begin, told)  # only births since the last time
+        columns, rows = (axis.places(self.measures.column(axis.measure)[fresh]) for axis in pair)
+        counts = (columns >= 0) & (rows >= 0) & self.measures.evolved[fresh] & ~np.isnan(self.measures.totals[fresh])
+        seen = np.union1d(seen, (rows * pair[0].cells + columns)[counts])
+        self._coverage = told, pair, seen
+        return len(seen) / (pair[0].cells * pair[1].cells)
+
+    def _drawn(self, x: MapAxis, y: MapAxis) -> Atlas:
+        totals = self.measures.totals
+        columns, rows = x.places(self.measures.column(x.measure)), y.places(self.measures.column(y.measure))
+        here = np.flatnonzero((columns >= 0) & (rows >= 0) & self.measures.evolved & ~np.isnan(totals))
+        flat = rows[here] * x.cells + columns[here]
+        counts = np.bincount(flat, minlength=x.cells * y.cells)
+        order = here[np.lexsort((here, -totals[here]))]  # best first, the older of equals
+        _, firsts = np.unique(rows[order] * x.cells + columns[order], return_index=True)
+        shades = np.zeros((y.cells, x.cells), np.float32)
+        cells = {}
+        for index in order[firsts]:
+            column, row = int(columns[index]), int(rows[index])
+            total = min(1.0, max(0.0, float(totals[index])))
+            cells[column, row] = MapCell(
+                column, row, int(self.measures.numbers[index]), total, int(counts[row * x.cells + column])
+            )
+            shades[y.cells - 1 - row, column] = LEAST_SHADE + (1 - LEAST_SHADE) * total
+        return Atlas(x, y, cells, shades, len(cells) / (x.cells * y.cells))
+
+
+def _axes_of(config: Mapping[str, Any]) -> tuple[MapAxis, ...]:
+    """The measured axes of a run that evolves a map; categories have no place on a plane of measures."""
+    algorithm = config.get("algorithm")
+    if not isinstance(algorithm, Mapping) or algorithm.get("kind") != "map-elites":
+        return ()
+    given = algorithm.get("axes", ())
+    axes: list[MapAxis] = []
+    for axis in given if isinstance(given, Sequence) else ():
+        match axis:
+            case {"measure": str(measure), "low": low, "high": high, "cells": int(cells)} if measure and low < high:
+                axes.append(MapAxis(measure, float(low), float(high), cells))
+    return tuple(axes)
+
+
+def _round_range(low: float, high: float) -> tuple[float, float]:
+    """The nearest round numbers around a range; never an empty one."""
+    width = high - low
+    if not width > 1e-9 * max(abs(low), abs(high), 1e-9):
+        width = max(abs(low) * 0.2, 1e-6)
+        low, high = low - width / 2, high + width / 2
+    step = 10.0 ** math.floor(math.log10(width / 4))
+    step *= next(times for times in (1, 2, 5, 10) if width / (step * times) <= 8)
+    return math.floor(low / step) * step, math.ceil(high / step) * step
