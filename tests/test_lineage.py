@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lineage_builders import begin, candidate, evolve, heard, rendering, score, voice
 
+from bark_infinity.requests import RenderRequest, RenderSettings
 from bark_infinity.tokens import TokenSpace
 from bark_infinity.voices.history import VoiceHistory
 from digital_evolution import Candidate, Genome, Parent
@@ -45,6 +46,71 @@ def test_candidates_scores_and_renderings_come_back_equal(lineage):
         run = viewer.run("voices")
         assert run.seed == 2**64 - 1
         assert run.config["texts"] == ["Hello."]
+
+
+def test_every_field_of_a_candidate_comes_back(lineage):
+    plain = Candidate(1, Genome("Hello."))
+    full = Candidate(
+        birth=2,
+        genome=Genome("[laughs] Hi. ♪", voice(3), RenderSettings(coarse_top_k=9, fine_temp=None), content_lock=False),
+        parents=(Parent(1, "first"),),
+        operator="semantic_temp",
+        operator_version=3,
+        parameters={"by": -0.1, "at": (1, 2), "word": "♪", "edits": 2, "2/by": 0.3},
+        generation=1,
+        seed=2**63 - 1,
+        island=2,
+        rate=1.7320508075688772,
+        render_first=RenderRequest(text="Once.", voice=voice(4), seed=5),
+    )
+    for field in dataclasses.fields(Candidate):
+        assert getattr(full, field.name) != getattr(plain, field.name), f"{field.name} would not be noticed"
+    full = dataclasses.replace(full, genome=dataclasses.replace(full.genome, voice=None))
+    run_id = begin(lineage)
+    lineage.record_asked(run_id, [plain, full])
+    back = lineage.candidate(run_id, 2)
+    assert lineage.candidate(run_id, 1) == plain
+    assert back.render_first.voice == voice(4)
+    assert (back.render_first.text, back.render_first.seed) == ("Once.", 5)
+    assert dataclasses.replace(back, render_first=None) == dataclasses.replace(full, render_first=None)
+    assert {type(value) for value in back.parameters.values()} == {float, tuple, str, int}
+
+
+def test_terms_that_could_not_be_judged_come_back_with_why(lineage):
+    run_id = begin(lineage)
+    lineage.record_asked(run_id, [candidate(1), candidate(2)])
+    unknown = {"likeness": "no reference ♪", "words": "no recogniser speaks ko"}
+    told = Score("ok", {"pitch": Term("pitch", 0.5, 2)}, unknown=unknown)
+    lineage.record_told(run_id, candidate(1), told)
+    lineage.record_told(run_id, candidate(2), Score("ok", {"pitch": Term("pitch", 0.5, 2)}))
+    with Lineage.view(lineage.path) as viewer:
+        assert viewer.outcome(run_id, 1).score == told
+        assert list(viewer.outcome(run_id, 1).score.unknown) == list(unknown)
+        assert viewer.outcome(run_id, 2).score.unknown == {}
+        assert verification.verify(viewer) == []
+    with pytest.raises(LineageError, match="another result"):
+        lineage.record_told(run_id, candidate(1), Score("ok", {"pitch": Term("pitch", 0.5, 2)}))
+    with lineage.transaction("forgetting") as write:
+        write.execute("UPDATE evaluations SET unknown_id = NULL")
+    assert "its result is not what was recorded" in "".join(verification.verify(lineage))
+
+
+def test_how_a_run_is_conducted_may_change_and_is_no_part_of_what_it_is(lineage):
+    run_id = evolve(lineage, 8)
+    before = verification.content_sha256(lineage, order=True)
+    assert lineage.run(run_id).execution == {"workers": 2}
+    lineage.set_execution(run_id, {"workers": 7, "stop": {"hours": 8.5}, "clips": ["elite"], "base": None})
+    with Lineage.view(lineage.path) as viewer:
+        assert viewer.run(run_id).execution == {"workers": 7, "stop": {"hours": 8.5}, "clips": ["elite"], "base": None}
+        assert verification.content_sha256(viewer, order=True) == before
+        assert verification.verify(viewer) == []
+    assert begin(lineage) == run_id  # a resumed run is found, and keeps its own
+    assert lineage.run(run_id).execution["workers"] == 7
+    with pytest.raises(LineageError, match="no run number 9"):
+        lineage.set_execution(9, {})
+    with pytest.raises(LineageError, match="the execution cannot be recorded"):
+        lineage.set_execution(run_id, {"hours": float("nan")})
+    assert lineage.run(run_id).execution["workers"] == 7
 
 
 def test_a_pending_birth_says_what_to_render_first(lineage):

@@ -108,6 +108,7 @@ def run_json(lineage: LineageReader, run_id: int, file: TextIO) -> None:
         "weights": run.weights,
         "branched_from": run.branched_from,
         "created_at": run.created_at,
+        "execution": run.execution,
     }
     file.write(
         f'{{"format": "victor-bark-fusion lineage 1",\n"run": {json.dumps(facts, ensure_ascii=False)},\n"births": ['
@@ -146,6 +147,7 @@ def _life_json(life: Life) -> dict[str, Any]:
             },
             "measures": dict(score.measures),
             "evidence": dict(score.evidence),
+            "unknown": dict(score.unknown),
             "output_sha256": outcome.output_sha256,
             "timings": dict(outcome.timings),
             "told_at": outcome.told_at,

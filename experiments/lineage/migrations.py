@@ -1,7 +1,7 @@
 """Numbered steps from one schema version to the next, each with its record in one transaction.
 
 A file that holds anything is copied first, by VACUUM INTO, to ``NAME.vN.backup.db`` beside it. Killed at any instant,
-the file is the old version or the new one, and the next writer goes on from there.
+the file is of one of these versions, and the next writer goes on from there.
 """
 
 from __future__ import annotations
@@ -38,6 +38,12 @@ def m001_what_runs_did(db: Database) -> None:
 def m002_what_people_said(db: Database) -> None:
     """Judgements, tags, notes; audio that is kept."""
     _apply(db, 2)
+
+
+@MIGRATIONS()
+def m003_how_runs_are_conducted(db: Database) -> None:
+    """Execution of runs; terms that could not be judged."""
+    _apply(db, 3)
 
 
 def backup_path(path: Path, version: int) -> Path:

@@ -28,14 +28,16 @@ _CHUNK = 500  # rows per query
 _CACHED_TEXTS = 20_000
 _CACHED_VOICES = 1_024
 
-_RUN_COLUMNS = "run_id, name, state, reason, config, seed, versions, checkpoints, weights, branched_from, created_at"
+_RUN_COLUMNS = (
+    "run_id, name, state, reason, config, seed, versions, checkpoints, weights, branched_from, created_at, execution"
+)
 _BIRTH_COLUMNS = (
     "id, prompt_id, voice_id, settings_id, content_lock, operator_id, operator_version, parameters, generation, seed, "
     "island, rate, render_first, first_voice_id"
 )
 _OUTCOME_COLUMNS = (
     "birth_id, replicate, status, total, terms, layout_id, numbers, reason_id, evidence, voices.sha256, timings, "
-    "told_at"
+    "told_at, unknown_id"
 )
 
 P = ParamSpec("P")
@@ -335,9 +337,15 @@ class LineageReader:
         )
 
     def _outcome(self, row: tuple[Any, ...]) -> Outcome:
-        identity, replicate, status, total, terms, layout, numbers, reason, evidence, sha256, timings, at = row
+        identity, replicate, status, total, terms, layout, numbers, reason, evidence, sha256, timings, at, unknown = row
         columns = rows.ScoreColumns(
-            status, terms, self.text(layout), numbers, None if reason is None else self.text(reason), evidence
+            status,
+            terms,
+            self.text(layout),
+            numbers,
+            None if reason is None else self.text(reason),
+            evidence,
+            None if unknown is None else self.text(unknown),
         )
         return Outcome(
             rows.birth_of(identity),
@@ -356,7 +364,7 @@ def text_key(text: str) -> int:
 
 
 def _run(row: tuple[Any, ...]) -> Run:
-    run_id, name, state, reason, config, seed, versions, checkpoints, weights, origin, created_at = row
+    run_id, name, state, reason, config, seed, versions, checkpoints, weights, origin, created_at, execution = row
     return Run(
         run_id,
         name,
@@ -369,6 +377,7 @@ def _run(row: tuple[Any, ...]) -> Run:
         json.loads(weights),
         None if origin is None else (origin >> 32, rows.birth_of(origin)),
         created_at,
+        json.loads(execution),
     )
 
 

@@ -28,6 +28,7 @@ class Run:
         weights: Of the terms in `Outcome.total`; empty when there is no total.
         branched_from: Run and birth whose genome it began with.
         created_at: Seconds since 1970.
+        execution: How it is conducted, which does not decide what comes of it; may change while it runs.
     """
 
     run_id: int
@@ -41,6 +42,7 @@ class Run:
     weights: Mapping[str, float]
     branched_from: tuple[int, int] | None
     created_at: float
+    execution: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

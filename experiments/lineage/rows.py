@@ -169,6 +169,7 @@ class ScoreColumns:
     numbers: bytes
     reason: str | None
     evidence: str | None
+    unknown: str | None
 
 
 def score_columns(score: Score) -> ScoreColumns:
@@ -189,6 +190,7 @@ def score_columns(score: Score) -> ScoreColumns:
         _packed_numbers([*measured, *map(float, score.measures.values())]),
         score.reason,
         canonical_json(_floats(score.evidence), "evidence") if score.evidence else None,
+        canonical_json(score.unknown, "unknown terms") if score.unknown else None,
     )
 
 
@@ -209,11 +211,12 @@ def score_from(columns: ScoreColumns) -> Score:
         }
         measures = {name: next(numbers) for name in layout["measures"]}
         evidence = json.loads(columns.evidence) if columns.evidence else {}
+        unknown = json.loads(columns.unknown) if columns.unknown else {}
         if next(numbers, None) is not None or len(terms) != len(values):
             raise ValueError("more numbers than names")
     except (ValueError, KeyError, TypeError, StopIteration, AttributeError) as error:
         raise LineageError(f"a stored score does not fit its layout: {error}; restore a backup", "damaged") from error
-    return Score(columns.status, terms, columns.reason, evidence, measures)
+    return Score(columns.status, terms, columns.reason, evidence, measures, unknown)
 
 
 def score_line(score: Score) -> str:
@@ -223,6 +226,8 @@ def score_line(score: Score) -> str:
         for term in score.terms.values()
     ]
     facts = [score.status, terms, score.reason, _floats(score.evidence), _floats(score.measures)]
+    if score.unknown:  # files of schema 2 and before could not keep any
+        facts.append(list(score.unknown.items()))
     return sorted_json(facts, "a score")
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import sqlite3
 
 APPLICATION_ID = 0x5642_464C  # "VBFL", in the SQLite header, where `file` shows it
-VERSION = 2
+VERSION = 3
 
 _V1 = (
     "CREATE TABLE store (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
@@ -196,7 +196,14 @@ _V2 = (
 ) STRICT""",
 )
 
-STATEMENTS: dict[int, tuple[str, ...]] = {1: _V1, 2: _V2}  # what each version adds
+_V3 = (
+    # JSON: how the run is conducted (workers, batches, limits), which does not decide what comes of it
+    "ALTER TABLE runs ADD COLUMN execution TEXT NOT NULL DEFAULT '{}'",
+    # JSON: terms that could not be judged, each with why
+    "ALTER TABLE evaluations ADD COLUMN unknown_id INTEGER REFERENCES texts (text_id)",
+)
+
+STATEMENTS: dict[int, tuple[str, ...]] = {1: _V1, 2: _V2, 3: _V3}  # what each version adds
 
 
 def objects(connection: sqlite3.Connection) -> dict[str, tuple[str, str]]:

@@ -110,6 +110,7 @@ class Lineage(LineageReader):
         checkpoints: Mapping[str, str] = MappingProxyType({}),
         weights: Mapping[str, float] = MappingProxyType({}),
         branched_from: tuple[int, int] | None = None,
+        execution: Mapping[str, Any] = MappingProxyType({}),
     ) -> Run:
         """Records a new run, or finds the one of that name that began with just these facts.
 
@@ -121,6 +122,7 @@ class Lineage(LineageReader):
             checkpoints: Content hashes of the models.
             weights: Of the terms in each birth's total; without any there are no totals.
             branched_from: Run and birth of this file that it begins with.
+            execution: How it is conducted at first; a run that is found keeps its own. See `set_execution`.
 
         Raises:
             LineageError: ``conflict`` when the name is taken by a run that began otherwise.
@@ -141,7 +143,7 @@ class Lineage(LineageReader):
             if found is None:
                 write.execute(
                     "INSERT INTO runs (name, state, config, seed, versions, checkpoints, weights, digest, "
-                    "branched_from, created_at) VALUES (?, 'new', ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "branched_from, created_at, execution) VALUES (?, 'new', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (
                         name,
                         rows.sorted_json(config, "the config"),
@@ -152,6 +154,7 @@ class Lineage(LineageReader):
                         digest,
                         origin,
                         time.time(),
+                        rows.sorted_json(execution, "the execution"),
                     ),
                 )
         return self.run(name)
@@ -161,6 +164,20 @@ class Lineage(LineageReader):
         """Records what became of a run."""
         with self._transaction() as write:
             write.execute("UPDATE runs SET state = ?, reason = ? WHERE run_id = ?", (state, reason, run_id))
+
+    @in_turn
+    def set_execution(self, run_id: int, execution: Mapping[str, Any]) -> None:
+        """Records how a run is conducted from now on: workers, batches, limits, and whatever else JSON has a form for.
+
+        None of it decides what comes of the run, so it is in no hash, and may change at any time.
+
+        Raises:
+            LineageError: ``missing`` when there is no such run.
+        """
+        with self._transaction() as write:
+            self._require_run(run_id)
+            text = rows.sorted_json(execution, "the execution")
+            write.execute("UPDATE runs SET execution = ? WHERE run_id = ?", (text, run_id))
 
     @in_turn
     def record_asked(self, run_id: int, candidates: Sequence[Candidate]) -> int:
@@ -245,7 +262,7 @@ class Lineage(LineageReader):
             self._complete_genome(write, row, candidate)
             total = self._tallies.total(run_id, score)
             write.execute(
-                "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     row,
                     replicate,
@@ -261,6 +278,7 @@ class Lineage(LineageReader):
                     digest,
                     _seconds(rendering, timings),
                     time.time(),
+                    None if columns.unknown is None else self._text_id(columns.unknown),
                 ),
             )
             if replicate == 0:
