@@ -19,7 +19,7 @@ from experiments.lineage import Lineage, LineageError, ancestry, browse, people,
 from experiments.lineage.errors import explained
 from experiments.lineage.migrations import MIGRATIONS, backup_path
 from experiments.lineage.schema import STATEMENTS, VERSION, expected_objects, objects
-from experiments.lineage.writer_lock import lock_path
+from experiments.lineage.writer_lock import current_writer, lock_path
 
 
 def bytes_of(path: Path) -> bytes:
@@ -248,6 +248,35 @@ def test_workers_that_a_killed_writer_forked_do_not_keep_the_lock(tmp_path):
         Lineage.write(path).close()
     finally:
         os.kill(worker, signal.SIGKILL)
+
+
+def test_anyone_can_ask_who_writes_without_being_in_the_way(tmp_path):
+    path = tmp_path / "run.db"
+    assert current_writer(path) is None
+    report, told = os.pipe()
+    writer = os.fork()
+    if writer == 0:
+        with contextlib.suppress(BaseException):
+            with Lineage.write(path, who="bark-lab run overnight"):
+                os.write(told, b"!")
+                time.sleep(30)
+        os._exit(1)
+    try:
+        os.read(report, 1)
+        for _ in range(3):
+            assert str(current_writer(path)).startswith(f"bark-lab run overnight, process {writer} on ")
+        with pytest.raises(LineageError, match="is being written by"):
+            Lineage.write(path)
+    finally:
+        os.kill(writer, signal.SIGKILL)
+        os.waitpid(writer, 0)
+    assert current_writer(path) is None  # though its name is still in the lock file
+    with Lineage.write(path, who="me"):
+        assert current_writer(path) == "me"
+        program = "import sys; from pathlib import Path; from experiments.lineage.writer_lock import current_writer\n"
+        program += "print(current_writer(Path(sys.argv[1])))"
+        seen = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True).stdout
+        assert seen.startswith(f"me, process {os.getpid()} on ")  # asking in this process has not dropped the lock
 
 
 def test_a_full_disk_undoes_the_step_and_the_run_goes_on_once_there_is_room(tmp_path):

@@ -225,7 +225,7 @@ def score_line(score: Score) -> str:
         [term.name, float(term.value), term.version, None if term.measure is None else float(term.measure), term.unit]
         for term in score.terms.values()
     ]
-    facts = [score.status, terms, score.reason, _floats(score.evidence), _floats(score.measures)]
+    facts: list[Any] = [score.status, terms, score.reason, _floats(score.evidence), _floats(score.measures)]
     if score.unknown:  # files of schema 2 and before could not keep any
         facts.append(list(score.unknown.items()))
     return sorted_json(facts, "a score")
