@@ -29,14 +29,15 @@ EVOLUTION_MAY_IMPORT = {"voices", "voice_edits", "prompts", "variation", "reques
 
 ONE_HOME = {
     "dearpygui": {"victor_bark_fusion_gui.py"},
-    "sounddevice": {"victor_bark_fusion_gui.py"},
+    "sounddevice": {"victor_bark_fusion_gui.py", "experiments/cli/playback.py"},
+    "shtab": {"experiments/cli/completion.py"},
     "sqlite_utils": {"experiments/lineage/migrations.py"},
     "deap": {"evolution/selection.py"},
-    "ray": {"experiments/executors.py"},
+    "ray": {"experiments/executors/ray_actors.py"},
     "gradio": {"bark_infinity/webui.py"},
     "streamlit": {"bark_infinity/streamlit_app.py"},
     "tqdm": {"bark_infinity/perform/bars.py"},
-    "psutil": {"bark_infinity/memory.py"},
+    "psutil": {"bark_infinity/memory.py", "experiments/executors/worker_process.py"},
     "platformdirs": {"bark_infinity/voices/catalogue.py", "bark_infinity/checkpoints/digests.py"},
 }
 NO_TORCH = [
