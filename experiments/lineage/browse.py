@@ -171,6 +171,17 @@ def operator_statistics(lineage: LineageReader, run_id: int, term: str = TOTAL) 
     return [_statistics(operator, version, tally, term) for (operator, version), tally in tallies.items()]
 
 
+def reasons(lineage: LineageReader, run_id: int) -> list[tuple[str, str, int, int]]:
+    """Why births came to nothing: (status, reason, how many, the first of them), the most frequent first."""
+    with lineage.turn("reading reasons"):
+        found = lineage.query(
+            "SELECT status, text, count(*), min(birth_id) FROM evaluations JOIN texts ON text_id = reason_id "
+            "WHERE birth_id BETWEEN ? AND ? AND replicate = 0 GROUP BY status, reason_id ORDER BY 3 DESC, 4",
+            (row_id(run_id, 1), row_id(run_id, MAX_BIRTH)),
+        )
+    return [(status, reason, count, birth_of(first)) for status, reason, count, first in found]
+
+
 def _statistics(operator: str, version: int, tally: dict[str, tuple[Any, ...]], term: str) -> OperatorStatistics:
     count = Counts(**{name: numbers[0] for name, numbers in tally.items() if name != term})
     n, total, top, compared, better, gain = tally.get(term, (0, 0.0, None, 0, 0, 0.0))

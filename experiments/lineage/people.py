@@ -236,6 +236,17 @@ def notes(lineage: LineageReader, run_id: int, birth: int) -> list[Remark]:
     return _remarks(lineage, run_id, birth, "note")
 
 
+def remarks(lineage: LineageReader, run_id: int, kind: Literal["tag", "note"]) -> list[Remark]:
+    """All tags or all notes of a run, in the order they were given."""
+    with lineage.turn(f"reading {kind}s"):
+        found = lineage.query(
+            "SELECT remark_id, birth_id, text, at FROM remarks WHERE kind = ? AND NOT withdrawn "
+            "AND birth_id BETWEEN ? AND ? ORDER BY remark_id",
+            (kind, row_id(run_id, 0), row_id(run_id + 1, 0)),
+        )
+    return [Remark(number, birth_of(row), text, at) for number, row, text, at in found]
+
+
 def tagged(lineage: LineageReader, run_id: int, name: str) -> list[int]:
     """Births with a tag, in birth order."""
     with lineage.turn("looking for tags"):
