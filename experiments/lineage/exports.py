@@ -11,7 +11,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from bark_infinity.audio import safe_stem
 from experiments.lineage.errors import LineageError, explained
@@ -19,10 +19,13 @@ from experiments.lineage.reading import LineageReader
 from experiments.lineage.records import Life
 from experiments.lineage.rows import MAX_BIRTH, birth_of, row_id
 
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
 _PIECE = 2_000  # rows per query
 
 
-def alife_csv(lineage: LineageReader, run_id: int, file: TextIO) -> int:
+def alife_csv(lineage: LineageReader, run_id: int, file: SupportsWrite[str]) -> int:
     """Writes a run's phylogeny by the ALife standard.
 
     Args:
@@ -94,7 +97,7 @@ def _tree(root: int, children: dict[int, list[int]]) -> str:
     return "".join(parts)
 
 
-def run_json(lineage: LineageReader, run_id: int, file: TextIO) -> None:
+def run_json(lineage: LineageReader, run_id: int, file: SupportsWrite[str]) -> None:
     """Writes a run with all its births and results as one JSON object; voices by hash."""
     run = lineage.run(run_id)
     facts = {

@@ -1,0 +1,136 @@
+"""`bark-lab`: parser, errors in one plain line, exit codes.
+
+Nothing heavy is imported before a verb runs, so that ``--help`` answers at once. Errors of the program's own kind are
+one line that says what to do; anything else is a bug, and also one line unless ``--debug`` asks for the traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from bark_infinity.error_handling import BarkError
+from experiments.cli import completion, doctor, exchange, judging, looking, recipes, trees, upkeep, voices
+from experiments.cli.exits import EXPLAINED, FINE, INTERRUPTED, USAGE
+from experiments.cli.terminal import Painted, Terminal
+
+_INTERNAL = 70  # EX_SOFTWARE of sysexits.h: a bug
+
+logger = logging.getLogger(__name__)
+
+Verb = Callable[[argparse.Namespace, Terminal], int]
+
+
+class Verbs:
+    """The parser's verbs, each with the options that all have."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._parsers = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb")
+
+    def add(self, name: str, verb: Verb, what: str, *, json: bool = False) -> argparse.ArgumentParser:
+        """A verb.
+
+        Args:
+            name: As it is typed.
+            verb: What it runs.
+            what: One line of help.
+            json: Whether it can answer programs.
+        """
+        parser = self._parsers.add_parser(
+            name, help=what, description=f"{what[0].upper()}{what[1:]}.", epilog=EXPLAINED, allow_abbrev=False
+        )
+        parser.set_defaults(verb_function=verb)
+        if json:
+            parser.add_argument("--json", action="store_true", help="print one JSON object for programs")
+        parser.add_argument("--debug", action="store_true", help="log everything, and show where an error came from")
+        return parser
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="bark-lab",
+        description="An evolutionary lab for Bark: evolve voices and prompts, run overnight, replay every ancestor.",
+        epilog=f'Begin with: bark-lab evolve "Good morning." {EXPLAINED}',
+        allow_abbrev=False,
+    )
+    verbs = Verbs(parser)
+    for group in (looking, trees, judging, exchange, upkeep, voices, recipes, doctor, completion):
+        group.add(verbs)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        argv: Without the program's name; None takes the process's own.
+
+    Returns:
+        The exit code; see `exits`.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a note in a Latin-1 terminal is no reason to stop
+    parser = build_parser()
+    try:
+        args = parser.parse_args(argv)
+    except SystemExit as stop:  # argparse's way of saying that help was shown, or that usage was wrong
+        return int(stop.code or 0)
+    if args.verb is None:
+        parser.print_help(sys.stderr)
+        return USAGE
+    logging.basicConfig(
+        level=logging.DEBUG if args.debug else logging.WARNING,
+        format="%(levelname)s: %(message)s",
+        stream=sys.stderr,
+        force=True,
+    )
+    return _answered(args)
+
+
+def _answered(args: argparse.Namespace) -> int:
+    complain = Terminal.of(sys.stderr)
+    before = signal.signal(signal.SIGTERM, _interrupt) if _in_main_thread() else None
+    try:
+        code: int = args.verb_function(args, Terminal.of(sys.stdout))
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        complain.say("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read the output, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINE
+    except BarkError as error:
+        if args.debug:
+            logger.exception("the error came from here")
+        complain.say(Painted("bark-lab: ", "bad"), str(error))
+        return USAGE
+    except Exception as error:
+        if args.debug:
+            logger.exception("the error came from here")
+        complain.say(
+            Painted("bark-lab: ", "bad"),
+            f"a bug in this program ({type(error).__name__}: {error}); what was recorded is safe; please report "
+            "it with what the same command prints with --debug",
+        )
+        return _INTERNAL
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _in_main_thread() -> bool:
+    import threading
+
+    return threading.current_thread() is threading.main_thread()
