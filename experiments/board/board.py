@@ -45,8 +45,8 @@ class Board:
         self.voice_map = VoiceMap(self.births, self.measures)
         self.curves = Curves(self.births, self.measures, self.voice_map)
         self.tree = Tree(self.births)
-        self.detail = Detail(self.births)
-        self.library = Library(self.births)
+        self.detail = Detail(self.births, self.measures)
+        self.library = Library()
         self.parts: tuple[Model, ...] = (
             self.births,
             self.selection,
