@@ -326,7 +326,12 @@ class Swarm:
         for step, given in interventions.items():
             for intervention in given:
                 self._schedule(step, intervention)
-        waiting = {candidate.birth: (candidate, evaluation) for candidate, evaluation in told}
+        waiting: dict[int, tuple[Candidate, Evaluation]] = {}
+        for candidate, evaluation in told:
+            if candidate.birth <= self.planned:
+                self.tell(candidate, evaluation)  # at once: a long run need not be in memory as a whole
+            else:
+                waiting[candidate.birth] = (candidate, evaluation)
         while ready := [waiting.pop(birth) for birth in list(self._planned) if birth in waiting]:
             for candidate, evaluation in ready:
                 self.tell(candidate, evaluation)
