@@ -135,10 +135,9 @@ def _drift(name: str, group: Mapping[str, SettingRange]) -> Operator[RenderSetti
         setting, to = str(parameters.get("setting")), parameters.get("to")
         if setting not in group:
             raise NotApplicable(f"parameter setting is {setting}, expected {' or '.join(group)}")
-        limits, off = group[setting], to == _OFF
-        if isinstance(to, bool) or not (
-            isinstance(to, int if limits.whole else int | float) or (limits.filters and off)
-        ):
+        limits = group[setting]
+        off = limits.filters and to == _OFF
+        if not off and (isinstance(to, bool) or not isinstance(to, int if limits.whole else int | float)):
             raise NotApplicable(f"parameter to is {to!r}, expected a number for {setting}")
         value: Any = None if off else to
         child = dataclasses.replace(parents[0], **{setting: value})
