@@ -57,7 +57,7 @@ def height_of(hz: float) -> float:
 def draw_sound(clip: Clip) -> SoundPicture:
     """Draws a clip; silence, one sample and samples that are no numbers included. No thread but a worker's."""
     audio = np.asarray(clip.audio, np.float32).reshape(-1)[: int(_LONGEST_S * clip.sample_rate)]
-    audio = np.nan_to_num(audio, nan=0.0, posinf=1.0, neginf=-1.0)
+    audio = np.clip(np.nan_to_num(audio, nan=0.0, posinf=1.0, neginf=-1.0), -8, 8)  # beyond, squares lose all else
     duration = audio.size / clip.sample_rate
     span = max(duration, SPAN_S)
     levels = np.zeros((HEIGHT, WIDTH), np.float32)
@@ -101,7 +101,7 @@ def _levels(audio: Float32Array, rate: int, columns: int) -> Float32Array:
 
 def _pitch(audio: Float32Array, rate: int) -> tuple[Float32Array, Float32Array]:
     """Times and pitch of voiced frames."""
-    hop = rate // 46  # just longer than the longest period, as `track_pitch` needs
+    hop = max(rate // 46, 1)  # just longer than the longest period, as `track_pitch` needs
     count = audio.size // hop + 1
     if rate < 2_000 or audio.size < 4 * hop:
         return np.zeros(0, np.float32), np.zeros(0, np.float32)
