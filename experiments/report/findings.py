@@ -116,6 +116,7 @@ class Findings:
         counts: Of its births.
         table: Its births.
         shown: Name of the value that ranks births: the total, or a term where the run has no weights; None without.
+        values: (N,) that value; NaN where there is none, as where a term of the total could not be judged.
         evolved: Every birth but the control arm's.
         control: The control arm.
         budget: Births of each arm in the comparison under equal budget.
@@ -130,6 +131,7 @@ class Findings:
     counts: browse.Counts
     table: Columns
     shown: str | None
+    values: Floats
     evolved: Arm
     control: Arm
     budget: int
@@ -138,11 +140,6 @@ class Findings:
     by_term: Mapping[str, Generations]
     causes: tuple[Cause, ...]
     seconds: float | None
-
-    @property
-    def values(self) -> Floats:
-        """(N,) what ranks the births; NaN where there is none."""
-        return _values(self.table, self.shown)
 
     def advantage(self) -> tuple[float, float] | None:
         """Best of the evolved arm and of the control arm under equal budget; None when one has none."""
@@ -166,7 +163,9 @@ def find(lineage: LineageReader, run_id: int, *, measures: Sequence[str] = ()) -
     terms = [name for name in names if name != TOTAL][:MAX_TERMS]
     shown = TOTAL if TOTAL in names else terms[0] if terms else None
     table = columns(lineage, run_id, terms=terms, measures=measures)
-    values = _values(table, shown)
+    values = np.full(len(table), np.nan)
+    if shown is not None:
+        values = table.totals if shown == TOTAL else np.asarray(table.terms[shown])
     control = table.made_by(CONTROL)
     told = ~table.is_status("pending")
     arms = [_arm(table, values, told & ~control), _arm(table, values, told & control)]
@@ -175,6 +174,7 @@ def find(lineage: LineageReader, run_id: int, *, measures: Sequence[str] = ()) -
         counts=browse.counts(lineage, run_id),
         table=table,
         shown=shown,
+        values=values,
         evolved=arms[0],
         control=arms[1],
         budget=min(map(len, arms)),
@@ -192,12 +192,6 @@ def best_births(findings: Findings, count: int, *, arm: str = "evolved") -> list
     known = np.flatnonzero(~np.isnan(of.values))
     ranked = known[np.argsort(-of.values[known], kind="stable")][:count]
     return [int(birth) for birth in of.births[ranked]]
-
-
-def _values(table: Columns, shown: str | None) -> Floats:
-    if shown is None:
-        return np.full(len(table), np.nan)
-    return table.totals if shown == TOTAL else np.asarray(table.terms[shown])
 
 
 def _arm(table: Columns, values: Floats, members: NDArray[np.bool_]) -> Arm:

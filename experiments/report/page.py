@@ -101,9 +101,11 @@ def _head(findings: Findings) -> Html:
     run = findings.run
     state = tag("span", _STATES[run.state], class_=f"state {run.state}")
     why: Content = joined(": ", foreign(run.reason, 300)) if run.reason and run.state != "failed" else None
+    description = run.execution.get("description")
     return joined(
         tag("p", "Run report, begun ", day(run.created_at), ", ", state, why, class_="over"),
         tag("h1", text(run.name, 300), dir="auto"),
+        tag("p", foreign(str(description), 600), class_="soft") if description else None,
         tag("p", tag("b", "The run failed. "), foreign(run.reason or "No reason was recorded.", 2_000), class_="alarm",
             role="alert")
         if run.state == "failed"
@@ -195,14 +197,17 @@ def _winners(
 ) -> Html:
     run = findings.run
     shown = findings.shown or "value"
+    values = dict(zip(findings.table.births.tolist(), findings.values.tolist(), strict=True))
     cards = [
         card(lineage, run.run_id, birth, shelf, title=_PLACES[place] if place < 3 else f"{place + 1}th", shown=shown,
+            values=values,
              weights=run.weights, unfolded=place == 0)
         for place, birth in enumerate(winners)
     ]  # fmt: skip
     if control_best is not None:
         cards.append(
             card(lineage, run.run_id, control_best, shelf, title="Best of the control arm", shown=shown,
+            values=values,
                  weights=run.weights, unfolded=False)
         )  # fmt: skip
     words = f"The best evolved births by {shown}, each with the way it came about; last, the best random one."

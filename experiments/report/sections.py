@@ -341,10 +341,11 @@ def settings(run: Run, file_name: str) -> Html:
     """All that decides the run: its recipe, seed, versions, checkpoints."""
     from experiments.config import RunConfig, to_toml
 
+    config = {**run.config, **run.execution}
     try:
-        recipe, kind = to_toml(RunConfig.from_json(run.config)), "toml"
+        recipe, kind = to_toml(RunConfig.from_json(config)), "toml"
     except (BarkError, TypeError, ValueError, AttributeError, KeyError):  # recorded by another version, or by hand
-        recipe, kind = json.dumps(run.config, indent=2, ensure_ascii=False, default=str), "json"
+        recipe, kind = json.dumps(config, indent=2, ensure_ascii=False), "json"
     stem = safe_stem(run.name, max_bytes=60)
     if kind == "toml":
         recipe_name, database = shlex.quote(f"{stem}.toml"), shlex.quote(f"{stem}.db")

@@ -9,7 +9,6 @@ from digital_evolution import Candidate
 from experiments.lineage import ancestry, people
 from experiments.lineage.reading import LineageReader
 from experiments.lineage.records import Outcome
-from experiments.lineage.tallies import TOTAL
 from experiments.report.charts import bar
 from experiments.report.markup import Content, Html, counted, foreign, joined, number, signed, tag, text
 from experiments.report.plain_words import how_made, settings_in_words
@@ -36,6 +35,7 @@ def card(
     *,
     title: str,
     shown: str,
+    values: Mapping[int, float],
     weights: Mapping[str, float],
     unfolded: bool,
 ) -> Html:
@@ -48,6 +48,7 @@ def card(
         shelf: Where its clips are.
         title: Such as ``1st``.
         shown: Name of the value that ranks births.
+        values: Of births, what ranks them; NaN where there is none.
         weights: Of the terms in the total.
         unfolded: Whether its primary line is open.
     """
@@ -57,7 +58,7 @@ def card(
     heading = tag(
         "header",
         tag("h3", f"{title}: birth {birth}"),
-        tag("span", f"{shown} ", tag("span", number(_value(outcome, shown)), class_="value")),
+        tag("span", f"{shown} ", tag("span", number(values[birth]), class_="value")),
         tag("span", _voice(candidate), class_="soft small"),
     )
     remarks = _said_of(lineage, run_id, birth)
@@ -70,19 +71,12 @@ def card(
         tag(
             "details",
             tag("summary", f"Primary line: {counted(len(line), 'birth')}, from birth {line[-1]}"),
-            _primary_line(lineage, run_id, line, shelf, shown),
+            _primary_line(lineage, run_id, line, shelf, values),
             open=unfolded,
         ),
         class_="winner",
         id=f"birth-{birth}",
     )
-
-
-def _value(outcome: Outcome | None, shown: str) -> float | None:
-    if outcome is None or outcome.score.status != "ok":
-        return None
-    term = outcome.score.terms.get(shown)
-    return outcome.total if shown == TOTAL else None if term is None else term.value
 
 
 def _voice(candidate: Candidate) -> str:
@@ -156,6 +150,9 @@ def _terms(outcome: Outcome, weights: Mapping[str, float]) -> Html:
                 tag("td", "" if weight is None else f"{weight:g}", class_="n"),
             )
         )
+    for name, why in outcome.score.unknown.items():
+        unknown = tag("td", "not judged: ", foreign(why, 200), colspan="4", class_="soft")
+        rows.append(tag("tr", tag("th", foreign(name, 60), scope="row"), unknown))
     heads = tag(
         "tr",
         tag("th", "Term", scope="col", colspan="2"),
@@ -188,7 +185,9 @@ def _shown(line: Sequence[int]) -> list[int]:
     return list(line) if len(line) <= _OLDEST + _LATEST + 1 else [*line[:_LATEST], *line[-_OLDEST:]]
 
 
-def _primary_line(lineage: LineageReader, run_id: int, line: Sequence[int], shelf: Shelf, shown: str) -> Html:
+def _primary_line(
+    lineage: LineageReader, run_id: int, line: Sequence[int], shelf: Shelf, values: Mapping[int, float]
+) -> Html:
     births = _shown(line)
     outcomes = lineage.outcomes(run_id, births)
     items: list[Html] = []
@@ -203,7 +202,8 @@ def _primary_line(lineage: LineageReader, run_id: int, line: Sequence[int], shel
             )
             before, value_before = None, None
         outcome = outcomes.get(candidate.birth)
-        value = _value(outcome, shown)
+        value = values.get(candidate.birth)
+        value = None if value != value else value
         player = None if candidate.birth == line[0] else shelf.player(candidate.birth)  # its own is right above
         items.append(_step(candidate, before, value, value_before, outcome, player))
         before, value_before = candidate, value
