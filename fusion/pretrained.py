@@ -60,7 +60,7 @@ def resolve_model(name: str, base: Path, what: str) -> str:
         CheckpointError: When it is neither a directory with a ``config.json`` nor an id whose files are here.
     """
     from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.utils import HFValidationError, validate_repo_id
+    from huggingface_hub.errors import HFValidationError
 
     directory = base / Path(name).expanduser()
     if directory.is_dir():
@@ -68,12 +68,12 @@ def resolve_model(name: str, base: Path, what: str) -> str:
             raise CheckpointError(f"{what} {name}: {directory} has no config.json, expected a model's directory")
         return str(directory)
     try:
-        validate_repo_id(name)
+        cached = try_to_load_from_cache(name, "config.json")
     except HFValidationError as error:
         raise CheckpointError(
             f"{what} {name!r} is no directory ({directory}) and no Hugging Face id such as owner/name; check it"
         ) from error
-    if not isinstance(try_to_load_from_cache(name, "config.json"), str):
+    if not isinstance(cached, str):
         raise CheckpointError(f"{what} {name} is not on this machine; fetch it first with: hf download {name}")
     return name
 

@@ -21,6 +21,9 @@ Status = Literal[
     "failed",  # it could not be rendered or judged
 ]
 
+NEUTRAL = 0.5
+"""What selection and totals take for a term that could not be judged: unknown is neither good nor bad."""
+
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -90,17 +93,17 @@ class Score:
                 raise BarkError(f"{what} {', '.join(bad)}: not finite; leave out what could not be measured")
 
     def objectives(self, names: Sequence[str]) -> tuple[float, ...]:
-        """Values of the named terms, for selection.
+        """Values of the named terms, for selection; `NEUTRAL` for those that could not be judged.
 
         Raises:
-            BarkError: When there are none, because the status is not ``ok``, or a term was not judged.
+            BarkError: When there are none, because the status is not ``ok``, or a term was not asked for.
         """
         if self.status != "ok":
             raise BarkError(f"a {self.status} rendering has no objectives ({self.reason}); keep it out of selection")
-        missing = [name for name in names if name not in self.terms]
+        missing = [name for name in names if name not in self.terms and name not in self.unknown]
         if missing:
-            raise BarkError(f"terms {', '.join(missing)} were not judged; judged were {', '.join(self.terms)}")
-        return tuple(self.terms[name].value for name in names)
+            raise BarkError(f"terms {', '.join(missing)} were not asked for; judged were {', '.join(self.terms)}")
+        return tuple(self.terms[name].value if name in self.terms else NEUTRAL for name in names)
 
     def total(self, weights: Mapping[str, float]) -> float:
         """Weighted mean of terms in [0, 1], for display and for single-objective search.

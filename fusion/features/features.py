@@ -145,6 +145,11 @@ class AcousticFeatures:
         return np.where([name in unknown for name in self.NAMES], np.float32(np.nan), self.vector())
 
     @classmethod
+    def known_from_measures(cls, measures: Mapping[str, float]) -> Float32Array:
+        """(len(NAMES),) as `known_vector`, from the measures of a score: NaN for what is not among them."""
+        return np.array([measures.get(name, np.nan) for name in cls.NAMES], np.float32)
+
+    @classmethod
     def from_vector(cls, vector: NDArray[np.floating]) -> AcousticFeatures:
         """The named view of a vector made by `vector`.
 

@@ -94,8 +94,8 @@ def parse(spec: str) -> Objective:
         raise BarkError(f"there is no objective {plain!r}; {nearest(plain, known)}")
     match = _SPEC.fullmatch(spec)
     if match is None:
-        first = plain.split(maxsplit=1)[:1]
-        close = difflib.get_close_matches(*first, (*_WITH_MORE, PREFERENCE), n=1, cutoff=0.7) if first else []
+        word = plain.partition(" ")[0]
+        close = difflib.get_close_matches(word, (*_WITH_MORE, PREFERENCE), n=1, cutoff=0.7)
         if close:
             raise BarkError(f"the objective {spec!r} cannot be read; write {_WITH_MORE.get(close[0], close[0])}")
         raise BarkError(

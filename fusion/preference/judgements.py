@@ -1,9 +1,10 @@
 """What people said about what they heard: immutable records in an append-only log, undone by a tombstone.
 
 A judgement is relative, because absolute ratings drift: one of two is better, they tie, both are bad, or one of n is
-the worst. Models read it as comparisons of two candidates in the order in which they were shown. The log is a file of
-JSON lines, so that reading it never executes anything, and saying the same twice is possible: repeated pairs show how
-far a rater agrees with themselves, and no model can be expected to agree with them more than that.
+the worst; and where people rate clips one by one, one of two was rated higher, which counts for less. Models read it as
+comparisons of two candidates in the order in which they were shown. The log is a file of JSON lines, so that reading it
+never executes anything, and saying the same twice is possible: repeated pairs show how far a rater agrees with
+themselves, and no model can be expected to agree with them more than that.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from typing import Any, Literal, get_args
 from bark_infinity.error_handling import BarkError
 
 CandidateId = int | str
-Kind = Literal["better", "worst", "tie", "both_bad"]
+Kind = Literal["better", "worst", "tie", "both_bad", "rated"]
 Outcome = Literal["first", "second", "tie", "both_bad"]
 
 FORMAT = "victor-bark-judgements"
 FORMAT_VERSION = 1
 MAX_SHOWN = 64
+RATED_WEIGHT = 0.5  # of a direct answer: the two were not heard side by side
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,12 @@ class Judgement:
     """One answer of one person.
 
     Attributes:
-        kind: ``better`` and ``worst`` choose one of those shown; ``tie`` and ``both_bad`` choose none of two.
+        kind: ``better`` and ``worst`` choose one of those shown; ``tie`` and ``both_bad`` choose none of two;
+            ``rated``: two were rated one by one, and one of them higher.
         shown: What was heard, in the order in which it was presented.
         chosen: Position in ``shown`` of the better of two, or of the worst of n; None otherwise.
         rater: Who answered.
+        strength: Of ``rated``: difference of the ratings, above 0 and at most 1.
 
     Raises:
         BarkError: When kind, number shown and choice do not go together.
@@ -62,13 +66,20 @@ class Judgement:
     shown: tuple[Shown, ...]
     chosen: int | None
     rater: str
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise BarkError(f"a judgement is {self.kind!r}, expected one of {', '.join(get_args(Kind))}")
-        chooses = self.kind in ("better", "worst")
+        chooses = self.kind in ("better", "worst", "rated")
         if chooses != (self.chosen is not None):
-            raise BarkError(f"a judgement {self.kind!r} chose {self.chosen}; only better and worst choose, and must")
+            raise BarkError(
+                f"a judgement {self.kind!r} chose {self.chosen}; better, worst and rated choose one, the others none"
+            )
+        if not 0 < self.strength <= 1 or (self.strength != 1 and self.kind != "rated"):
+            raise BarkError(
+                f"a judgement {self.kind!r} has strength {self.strength}; only rated has one, above 0 and at most 1"
+            )
         most = MAX_SHOWN if self.kind == "worst" else 2
         if not 2 <= len(self.shown) <= most:
             raise BarkError(f"a judgement {self.kind!r} shows {len(self.shown)} candidates, expected 2 to {most}")
@@ -92,6 +103,9 @@ class Judgement:
             )
         first, second = self.shown
         outcome: Outcome
+        if self.kind == "rated":
+            outcome = "first" if self.chosen == 0 else "second"
+            return (Comparison(first, second, outcome, self.rater, RATED_WEIGHT * self.strength, True),)
         if self.kind == "better":
             outcome = "first" if self.chosen == 0 else "second"
         else:
@@ -301,7 +315,8 @@ def _to_json(entry: Judgement | int) -> dict[str, Any]:
     if isinstance(entry, int):
         return {"undo": entry}
     shown = [[one.candidate, one.text, one.lineage] for one in entry.shown]
-    return {"kind": entry.kind, "shown": shown, "chosen": entry.chosen, "rater": entry.rater}
+    told = {"kind": entry.kind, "shown": shown, "chosen": entry.chosen, "rater": entry.rater}
+    return told if entry.kind != "rated" else told | {"strength": entry.strength}
 
 
 def _from_json(entry: Any) -> Judgement:
@@ -312,4 +327,7 @@ def _from_json(entry: Any) -> Judgement:
     chosen, rater = entry["chosen"], entry["rater"]
     if type(chosen) not in (int, type(None)) or not isinstance(rater, str):
         raise BarkError("chosen is not a position, or rater is not a name")
-    return Judgement(entry["kind"], tuple(Shown(*one) for one in shown), chosen, rater)
+    strength = entry["strength"] if entry["kind"] == "rated" else 1.0
+    if not isinstance(strength, float):
+        raise BarkError("strength is not a number")
+    return Judgement(entry["kind"], tuple(Shown(*one) for one in shown), chosen, rater, strength)

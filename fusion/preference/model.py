@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fusion.preference import storage
-from fusion.preference.ask import Asked, Belief, Question, next_pair
+from fusion.preference.ask import REPEAT_SHARE, Asked, Belief, Question, next_pair
 from fusion.preference.bradley_terry import DEFAULT_FEATURE_SCALE, BradleyTerry, Pairs, chance_of_first, fit
 from fusion.preference.candidates import Array, CandidateTable, Reference, Standardised
 from fusion.preference.judgements import CandidateId, Comparison, Consistency, JudgementLog
@@ -169,10 +169,18 @@ class PreferenceModel:
         """(N,) one joint draw of utilities (Thompson's sampling); for parents."""
         return self._belief().sample(self.reference.standardise(candidates), rng)
 
-    def next_pair(self, candidates: CandidateTable, rng: np.random.Generator, rater: str | None = None) -> Question:
+    def next_pair(
+        self,
+        candidates: CandidateTable,
+        rng: np.random.Generator,
+        rater: str | None = None,
+        *,
+        repeat_share: float = REPEAT_SHARE,
+    ) -> Question:
         """The pair whose answer would teach most; see `ask`. Until heads speak, what the linear model would learn."""
         belief = self._belief() if self._decision.speaks == "heads" else self._linear
-        return next_pair(belief, candidates.ids, self.reference.standardise(candidates), self._asked, rng, rater=rater)
+        standardised = self.reference.standardise(candidates)
+        return next_pair(belief, candidates.ids, standardised, self._asked, rng, rater=rater, repeat_share=repeat_share)
 
     def agreement(self) -> Agreement:
         """How far raters agree with themselves, with each other and with the models."""
