@@ -52,14 +52,10 @@ def long_run() -> list[Event]:
 
 
 def test_view_models_load_no_window_no_database_and_no_model():
-    modules = ", ".join(
-        f"experiments.board.{path.stem}" for path in (FOLDER / "experiments/board").glob("[a-z]*.py")
-    )
+    modules = ", ".join(f"experiments.board.{path.stem}" for path in (FOLDER / "experiments/board").glob("[a-z]*.py"))
     heavy = {"torch", "transformers", "librosa", "scipy", "dearpygui", "sqlite3", "soundfile"}
     program = f"import sys, {modules}; print(*(set(m.split('.')[0] for m in sys.modules) & {heavy!r}))"
     loaded = subprocess.run([sys.executable, "-c", program], cwd=FOLDER, capture_output=True, text=True, check=True)
-        [sys.executable, "-c", program], cwd=FOLDER, capture_output=True, text=True, check=True
-    )
     assert loaded.stdout.split() == []
 
 
