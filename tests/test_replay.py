@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from lineage_builders import WEIGHTS, begin, candidate, heard, rendering, score, voice
 
 from bark_infinity.error_handling import BarkError
+from bark_infinity.voices.history import VoiceHistory
 from digital_evolution import AddStatus, Genome
 from evolution.interventions import Pin, Plant, to_json
 from experiments.events import (
@@ -146,6 +148,29 @@ def test_the_events_of_a_recorded_run_are_those_that_were_sent(recorded):
     assert facts(told) == facts([*recorder.sent, StateChanged("done", "20 evaluations are done")])
     voices = [event.candidates for event in told if isinstance(event, Asked)]
     assert any(one.render_first is not None and one.genome.voice is None for asked in voices for one in asked)
+
+
+def test_voices_stay_in_the_file_until_their_tokens_are_looked_at(recorded):
+    recorder, lineage = recorded
+    told = {one.candidate.birth: one.candidate for one in events_of(lineage, recorder.run_id) if isinstance(one, Told)}
+    for birth, found in told.items():
+        known, spoken = heard(candidate(birth)), found.genome.voice
+        assert "fine" not in vars(spoken)
+        assert (spoken, spoken.label, found.genome.sha256) == (
+            known.genome.voice,
+            known.genome.voice.label,
+            known.genome.sha256,
+        )
+        assert (spoken.fine == known.genome.voice.fine).all()
+        assert "fine" not in vars(spoken)
+        sent = pickle.loads(pickle.dumps(spoken))
+        assert type(sent) is VoiceHistory
+        assert sent == spoken
+        assert dataclasses.replace(spoken, name="x").to_bytes() == dataclasses.replace(sent, name="x").to_bytes()
+    lineage.forget()
+    lineage.close()
+    with pytest.raises(LineageError):
+        told[1].genome.voice.semantic  # noqa: B018
 
 
 @given(st.integers(0, 40), st.integers(0, 40))

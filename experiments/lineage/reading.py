@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from weakref import WeakValueDictionary
 
 from bark_infinity.error_handling import VoiceFormatError
 from bark_infinity.requests import Rendering, RenderSettings
@@ -22,6 +23,7 @@ from experiments.lineage import rows
 from experiments.lineage.errors import LineageError, explained
 from experiments.lineage.records import Event, Life, Outcome, Run
 from experiments.lineage.rows import row_id
+from experiments.lineage.stored_voice import StoredVoice
 from experiments.lineage.token_blobs import unpacked_voice
 
 _CHUNK = 500  # rows per query
@@ -66,6 +68,7 @@ class LineageReader:
         self._guard = threading.RLock()
         self._texts: dict[int, str] = {}
         self._voices: dict[int, VoiceHistory] = {}
+        self._named_voices: WeakValueDictionary[int, VoiceHistory] = WeakValueDictionary()
 
     @in_turn
     def runs(self) -> tuple[Run, ...]:
@@ -101,13 +104,19 @@ class LineageReader:
         return self.candidates(run_id, [birth])[0]
 
     @in_turn
-    def candidates(self, run_id: int, births: Iterable[int]) -> list[Candidate]:
+    def candidates(self, run_id: int, births: Iterable[int], *, tokens: bool = True) -> list[Candidate]:
         """Several births, in the order given.
+
+        Args:
+            run_id: The run.
+            births: Which.
+            tokens: False leaves the voices' tokens in the file until they are looked at; see `StoredVoice`.
 
         Raises:
             LineageError: As `candidate`.
         """
         wanted = list(births)
+        voice_of = self._voice if tokens else self._named_voice
         found: dict[int, Candidate] = {}
         for chunk in _chunks(sorted(set(wanted))):
             keys = [row_id(run_id, birth) for birth in chunk]
@@ -119,7 +128,7 @@ class LineageReader:
                 parents.setdefault(child, []).append(Parent(rows.birth_of(parent), role))
             for row in self.query(f"SELECT {_BIRTH_COLUMNS} FROM births WHERE id IN ({marks})", keys):
                 birth = rows.birth_of(row[0])
-                found[birth] = self._candidate(row, tuple(parents.get(row[0], ())))
+                found[birth] = self._candidate(row, tuple(parents.get(row[0], ())), voice_of)
         missing = [birth for birth in wanted if birth not in found]
         if missing:
             raise LineageError(f"run {run_id} of {self.path} has no birth {missing[0]}", "missing")
@@ -304,19 +313,41 @@ class LineageReader:
         self._voices[voice_id] = voice
         return voice
 
-    def _candidate(self, row: tuple[Any, ...], parents: tuple[Parent, ...]) -> Candidate:
+    def _named_voice(self, voice_id: int) -> VoiceHistory:
+        """A voice without its tokens."""
+        known = self._named_voices.get(voice_id)
+        if known is not None:
+            return known
+        found = self.query("SELECT sha256, space_id, name, metadata FROM voices WHERE voice_id = ?", (voice_id,))
+        if not found:
+            raise LineageError(f"{self.path}: voice {voice_id} is gone; restore a backup", "damaged")
+        sha256, space_id, name, metadata = found[0]
+        try:
+            space = space_from_json(json.loads(self.text(space_id)), str(self.path))
+            facts = {} if metadata is None else json.loads(metadata)
+            read = functools.partial(self.stored_voice, voice_id)
+            self._named_voices[voice_id] = voice = StoredVoice.of(read, sha256.hex(), space, name, facts)
+            return voice
+        except (VoiceFormatError, ValueError, TypeError, AttributeError) as error:
+            raise LineageError(
+                f"{self.path}: voice {sha256.hex()[:12]} cannot be read: {error}; restore a backup", "damaged"
+            ) from error
+
+    def _candidate(
+        self, row: tuple[Any, ...], parents: tuple[Parent, ...], voice_of: Callable[[int], VoiceHistory]
+    ) -> Candidate:
         (identity, prompt, voice_id, settings, lock, operator, version, parameters, generation, seed) = row[:10]
         island, rate, render_first, first_voice_id = row[10:]
         try:
             genome = Genome(
                 self.text(prompt),
-                None if voice_id is None else self._voice(voice_id),
+                None if voice_id is None else voice_of(voice_id),
                 RenderSettings(**json.loads(self.text(settings))),
                 bool(lock),
             )
             first = None
             if render_first is not None and voice_id is None:
-                first = rows.request_from(render_first, None if first_voice_id is None else self._voice(first_voice_id))
+                first = rows.request_from(render_first, None if first_voice_id is None else voice_of(first_voice_id))
             drawn = rows.tuples(json.loads(parameters))
         except (ValueError, TypeError) as error:
             raise LineageError(

@@ -1,7 +1,7 @@
 """A run's event log as the events that the runner sent while it went on; see the package for what has to be recorded.
 
 Read in pieces: memory holds one piece and the numbers of those who live, however long the run is, and a writer at work
-is never held up.
+is never held up. Voices stay in the file until somebody looks at their tokens, which is possible while it is open.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bark_infinity.error_handling import BarkError
-from bark_infinity.voices.history import VoiceHistory
+from bark_infinity.requests import RenderRequest
 from digital_evolution import AddStatus, Candidate
 from evolution.interventions import from_json
 from experiments.events import (
@@ -33,6 +33,7 @@ from experiments.lineage.reading import LineageReader
 from experiments.lineage.records import RunState
 from experiments.lineage.rows import birth_of, row_id
 from experiments.lineage.writer_lock import current_writer
+from experiments.replay.settings import recorded_settings
 
 PIECE = 500  # events read at a time
 _STATES: dict[RunState, State] = {"new": "loading", "running": "running", "paused": "stopped", "done": "done"}
@@ -117,6 +118,28 @@ def population_at(lineage: LineageReader, run_id: int, birth: int) -> tuple[int,
     return tuple(sorted(living))
 
 
+def as_asked(lineage: LineageReader, run_id: int, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Births as they were asked for: without the voice that was still to be rendered, and with what it is made from."""
+    first: dict[int, RenderRequest] = {}
+    births = sorted({one.birth for one in candidates})
+    for begin in range(0, len(births), PIECE):
+        keys = [row_id(run_id, birth) for birth in births[begin : begin + PIECE]]
+        with lineage.turn("reading births"):
+            for row, request, voice_id in lineage.query(
+                "SELECT id, render_first, first_voice_id FROM births WHERE render_first IS NOT NULL "
+                f"AND id IN ({','.join('?' * len(keys))})",
+                keys,
+            ):
+                voice = None if voice_id is None else lineage.stored_voice(voice_id)
+                first[birth_of(row)] = rows.request_from(request, voice)
+    return [
+        one
+        if one.birth not in first
+        else dataclasses.replace(one, genome=dataclasses.replace(one.genome, voice=None), render_first=first[one.birth])
+        for one in candidates
+    ]
+
+
 class History:
     """Reads a run's events one piece after the other, from any of them on; remembers who lives.
 
@@ -145,7 +168,7 @@ class History:
         run = self.lineage.run(self.run_id)
         born = self._born_before()
         objectives, weights = tuple(run.weights), tuple(run.weights.values())
-        begun = Begun(run.run_id, run.name, run.seed, run.config, objectives, weights, born)
+        begun = Begun(run.run_id, run.name, run.seed, recorded_settings(run), objectives, weights, born)
         return Moment(0, run.created_at, begun)
 
     def piece(self, upto: int | None = None, most: int = PIECE) -> list[Moment]:
@@ -181,11 +204,11 @@ class History:
         try:
             match kind:
                 case "asked":
-                    asked = tuple(facts.asked(birth) for birth in births)
+                    asked = tuple(facts.asked[birth] for birth in births)
                     return Moment(seq, facts.born_at[births.start], Asked(asked))
                 case "told":
                     outcome = facts.outcomes[births.start]
-                    told = Told(facts.candidates[births.start], outcome.score, outcome.total, seconds=outcome.timings)
+                    told = Told(facts.told[births.start], outcome.score, outcome.total, seconds=outcome.timings)
                     return Moment(seq, outcome.told_at, told)
                 case "committed":
                     step = _Step.read(self.lineage, seq, births, payload)
@@ -251,53 +274,41 @@ class _Facts:
     """All that a piece's events speak of, read together."""
 
     rows: Sequence[_Row]
-    candidates: dict[int, Candidate]
-    first: dict[int, Any]  # what voices that had to be rendered were rendered from
+    asked: dict[int, Candidate]
+    told: dict[int, Candidate]
     born_at: dict[int, float]
     outcomes: dict[int, Outcome]
     judgements: Sequence[people.Judgement]
 
     @classmethod
-    def read(cls, lineage: LineageReader, run_id: int, found: Sequence[_Row]) -> _Facts:
+    def read(cls, lineage: LineageReader, run_id: int, rows: Sequence[_Row]) -> _Facts:
         last = lineage.last_birth(run_id)
         asked: list[int] = []
         told: list[int] = []
-        for seq, kind, births, _, _ in found:
+        for seq, kind, births, _, _ in rows:
             if kind in ("asked", "told"):
                 known, once = (asked, not asked or births.start > asked[-1]) if kind == "asked" else (told, True)
                 if not (births and births.start > 0 and births.stop - 1 <= last and once):
                     raise _senseless(lineage, seq, kind, f"there are births 1 to {last}, not {births} now")
                 known.extend(births)
-        first: dict[int, Any] = {}
         born_at: dict[int, float] = {}
         if asked:
             with lineage.turn("reading births"):
-                rendered = lineage.query(
-                    "SELECT id, born_at, render_first, first_voice_id FROM births WHERE id BETWEEN ? AND ?",
+                found = lineage.query(
+                    "SELECT id, born_at FROM births WHERE id BETWEEN ? AND ?",
                     (row_id(run_id, min(asked)), row_id(run_id, max(asked))),
                 )
-            for row, at, request, voice_id in rendered:
-                born_at[birth_of(row)] = at
-                if request is not None:
-                    voice: VoiceHistory | None = None if voice_id is None else lineage.stored_voice(voice_id)
-                    first[birth_of(row)] = rows.request_from(request, voice)
-        said = any(kind in ("judged", "withdrawn") for _, kind, *_ in found)
+            born_at = {birth_of(row): at for row, at in found}
+        candidates = {one.birth: one for one in lineage.candidates(run_id, sorted({*asked, *told}), tokens=False)}
+        said = any(kind in ("judged", "withdrawn") for _, kind, *_ in rows)
         return cls(
-            found,
-            {one.birth: one for one in lineage.candidates(run_id, sorted({*asked, *told}))},
-            first,
+            rows,
+            {one.birth: one for one in as_asked(lineage, run_id, [candidates[birth] for birth in asked])},
+            candidates,
             born_at,
             lineage.outcomes(run_id, told),
             people.judgements(lineage, run_id, withdrawn=True) if said else (),
         )
-
-    def asked(self, birth: int) -> Candidate:
-        """A birth as it was asked for: without the voice that was still to be rendered."""
-        candidate, request = self.candidates[birth], self.first.get(birth)
-        if request is None:
-            return candidate
-        genome = dataclasses.replace(candidate.genome, voice=None)
-        return dataclasses.replace(candidate, genome=genome, render_first=request)
 
 
 def _committed(

@@ -65,11 +65,12 @@ class Recording:
                 "SELECT seq FROM events WHERE run_id = ? AND seq > ? AND seq <= ? AND kind = 'told' ORDER BY seq",
                 (self._run_id, self.last, last),
             )
+        if last == self.last:
+            return False
         self._pages.pop(self.last // PIECE, None)  # it may have been half a page
-        more = bool(last > self.last)
         self.last = last
         self._tells.extend(seq for (seq,) in found)
-        return more
+        return True
 
     def told_by(self, seq: int) -> int:
         """How many births had been told after an event."""
