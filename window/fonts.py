@@ -145,10 +145,12 @@ class Fonts:
         if missing:
             hint = "; apt install fonts-dejavu-core fonts-noto-core fonts-noto-cjk" if sys.platform == "linux" else ""
             self.notices.append(f"no font for {', '.join(missing)} was found: such text shows boxes{hint}")
-        body = self._fonts.get(("latin", "body")) or self._fonts.get(("symbols", "body"))
-        if body is not None:
-            dpg.bind_font(body)
-        self._default = body or 0
+        self._default = self._fonts.get(("latin", "body")) or self._fonts.get(("symbols", "body")) or 0
+
+    def bind(self) -> None:
+        """Makes the body font that of all widgets without their own."""
+        if self._default:
+            dpg.bind_font(self._default)
 
     def _load(self, family: str, role: Role, path: Path, size: int) -> None:
         try:

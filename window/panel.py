@@ -19,6 +19,7 @@ from bark_infinity.tokens import BarkTokens
 from digital_evolution import Candidate
 from experiments.board.board import Board
 from experiments.board.log import Level
+from experiments.board.text import Script
 from experiments.events import Clip, Command
 from fusion.score import Score
 from window.palette import Palette
@@ -80,6 +81,14 @@ class Desk(Protocol):
         """The font for a text's script; for `set_font`, and for widgets that measure."""
         ...
 
+    def font_of(self, script: Script, role: Role = "body") -> Item:
+        """The font of a script, for runs of a prompt (`experiments.board.text.runs`)."""
+        ...
+
+    def width(self, text: str, script: Script = "latin", role: Role = "body") -> float:
+        """Width of a text in real pixels; an estimate before the first frame."""
+        ...
+
     def set_text(self, item: Item, text: str, role: Role = "body") -> None:
         """Sets a text widget's value, with unsupported signs spelled out, and binds the font that its script needs."""
         ...
@@ -90,8 +99,8 @@ class Desk(Protocol):
 
     # -- what people do
 
-    def send(self, command: Command) -> None:
-        """Gives a command to the run; where there is none that takes commands, says so in the status bar."""
+    def send(self, command: Command) -> bool:
+        """Gives a command to the run; False, and a line in the status bar, where no run takes commands."""
         ...
 
     def select(self, birth: int | None) -> None:
@@ -132,6 +141,34 @@ class Desk(Protocol):
 
     def branch(self, birth: int) -> None:
         """Starts a new run from this birth; asks for what it needs to know."""
+        ...
+
+    def save_voice(self, birth: int) -> None:
+        """Saves a birth's sound as a voice (.npz) that others can continue."""
+        ...
+
+    def save_clip(self, birth: int) -> None:
+        """Saves a birth's clip (.wav)."""
+        ...
+
+    def compare_as(self, birth: int, place: int) -> None:
+        """Puts a birth into a place of the compare page, 0 for A."""
+        ...
+
+    def remember(self, **settings: object) -> None:
+        """Keeps fields of `window.settings.Settings` for the next start."""
+        ...
+
+    def facts(self) -> tuple[str, ...]:
+        """Short facts of the sitting for the bar at the bottom: memory, sound."""
+        ...
+
+    def open_dialog(self, name: Literal["new run", "open", "settings"]) -> None:
+        """Opens one of the window's dialogs."""
+        ...
+
+    def resume(self) -> None:
+        """Goes on with the run of the file that is shown, in this window."""
         ...
 
     # -- what takes time

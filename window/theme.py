@@ -10,6 +10,7 @@
 ``bare``                  a child window without border, padding or colour
 ``panel``                 a child window with the panel's colour and border
 ``bar``                   the bars at the top and the bottom
+``bar.N``                 score bars, by their colour
 ``field.bad``             an input whose value is refused
 ``plot``                  plots
 ``line.N``, ``shade.N``   a plot's line or shade in the N-th colour of the palette's series
@@ -29,6 +30,7 @@ from window.palette import Colour, Palette, faded
 from window.panel import Item
 
 CLEAR: Colour = (0, 0, 0, 0)
+BARS = 10  # colours of score bars, from low to high
 
 
 class Themes:
@@ -41,6 +43,12 @@ class Themes:
         self._buttons()
         self._boxes()
         self._plots()
+        for number in range(BARS):
+            with self._theme(f"bar.{number}"), dpg.theme_component(dpg.mvProgressBar):
+                _colour(dpg.mvThemeCol_PlotHistogram, palette.ramp((number + 0.5) / BARS))
+                _colour(dpg.mvThemeCol_FrameBg, palette.line)
+                dpg.add_theme_style(dpg.mvStyleVar_FrameRounding, px(2), category=dpg.mvThemeCat_Core)
+                dpg.add_theme_style(dpg.mvStyleVar_FramePadding, 0, 0, category=dpg.mvThemeCat_Core)
         for name in ("muted", "faint", "accent", "good", "bad", "warn", "tag", "text"):
             with self._theme(f"text.{name}"), dpg.theme_component(dpg.mvText):
                 _colour(dpg.mvThemeCol_Text, getattr(palette, name))

@@ -40,6 +40,7 @@ class Birth:
         total: Weighted mean of its objectives; None unless it is ok.
         became: What the population made of it; None until its step is committed.
         rating: The last rating that stands, from 0 (dislike) to 1 (like).
+        rated_by: The judgement that says so.
         pinned: Whether a person keeps it in the population.
         seconds: Spent on it, by stage.
     """
@@ -59,6 +60,7 @@ class Birth:
     total: float | None = None
     became: AddStatus | None = None
     rating: float | None = None
+    rated_by: int | None = None
     pinned: bool = False
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -176,5 +178,7 @@ class Births(Model):
         else:
             self._ratings[event.judgement_id] = event
         if event.one in self.known:
-            standing = [one.value for one in self._ratings.values() if one.one == event.one]
-            self.known[event.one].rating = standing[-1] if standing else None
+            standing = [one for one in self._ratings.values() if one.one == event.one]
+            birth = self.known[event.one]
+            birth.rating = standing[-1].value if standing else None
+            birth.rated_by = standing[-1].judgement_id if standing else None

@@ -56,6 +56,16 @@ class Log(Model):
             case Told() if event.score.status == "failed":
                 self.say(f"#{event.candidate.birth} failed: {event.score.reason}", "warning")
 
+    @property
+    def last(self) -> Line | None:
+        """The newest line; None before the first."""
+        return self.lines[-1] if self.lines else None
+
+    def adopt(self, before: Log) -> None:
+        """Keeps the lines: they are about the sitting, not about the moment that is shown."""
+        self.lines = before.lines
+        self.changed()
+
     def say(self, text: str, level: Level = "info") -> None:
         """Adds a line."""
         self.lines.append(Line(self._clock(), level, text))

@@ -120,3 +120,34 @@ class RunState(Model):
             judge=own and state in ("running", "paused", "pausing"),
             branch=self.opened.source != "none" and self.told > 0,
         )
+
+    def facts(self) -> tuple[str, ...]:
+        """Short facts for the bar at the bottom, most lasting first."""
+        told = []
+        if self.engine:
+            told.append(self.engine)
+        if self.progress is not None:
+            progress = self.progress
+            if progress.births_per_hour > 0:
+                told.append(f"{progress.births_per_hour:.0f} births/h")
+            told.append(f"{lasting(progress.hours)} of work")
+            if progress.eta_hours is not None and self.state in ("running", "pausing", "paused"):
+                told.append(f"{lasting(progress.eta_hours)} to go")
+        return tuple(told)
+
+    @property
+    def limit(self) -> int | None:
+        """Births after which the run is over, where that is a limit."""
+        stop = self.config.get("stop")
+        evaluations = stop.get("evaluations") if isinstance(stop, Mapping) else None
+        return evaluations if isinstance(evaluations, int) else None
+
+
+def lasting(hours: float) -> str:
+    """A duration in the two units that matter."""
+    seconds = round(max(hours, 0.0) * 3600)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"

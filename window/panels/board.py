@@ -1,0 +1,277 @@
+"""The board of cards: a population to look at and listen to."""
+
+from __future__ import annotations
+
+import dearpygui.dearpygui as dpg
+
+from evolution.interventions import Pin, Unpin
+from experiments.board.board import Board
+from experiments.board.cards import DENSITIES, FILTERS, GRIDS, facts
+from experiments.board.explaining import explained
+from experiments.events import Intervene, Rate, TakeBack
+from window.panel import Desk, Item
+from window.panels.card import Card
+
+_BAR = 36
+_GAP = 8
+_MENU = (
+    ("voice", "Save its voice (.npz)"),
+    ("clip", "Save its clip (.wav)"),
+    ("detail", "Open in detail"),
+    ("a", "Compare: as A  (A)"),
+    ("b", "Compare: as B  (B)"),
+    ("branch", "Start a new run from here"),
+)
+_NAMES = {"newest": "Newest", "best": "Best", "population": "Population", "liked": "Liked"}
+
+
+class BoardPanel:
+    """Filter bar, and up to 24 cards in a grid."""
+
+    def build(self, parent: Item, desk: Desk) -> None:
+        """See `Panel`."""
+        self._desk = desk
+        self._board: Board | None = None
+        self._parent = parent
+        self._width = self._height = 0
+        self._revisions: tuple[int, ...] = ()
+        self._menu_birth = 0
+        self._filters = {}
+        for name in FILTERS:
+            self._filters[name] = dpg.add_button(
+                label=_NAMES[name], parent=parent, tag=f"board.filter.{name}", callback=self._filter, user_data=name
+            )
+        self._count = dpg.add_text("", parent=parent, color=desk.palette.muted)
+        dpg.bind_item_font(self._count, desk.font("0", "small"))
+        self._back = dpg.add_button(label="‹", parent=parent, tag="board.back", callback=self._turn, user_data=-1)
+        self._next = dpg.add_button(label="›", parent=parent, tag="board.next", callback=self._turn, user_data=1)
+        self._breed = dpg.add_button(parent=parent, tag="board.breed", callback=self._breed_marked, show=False)
+        dpg.bind_item_theme(self._breed, desk.theme("accent"))
+        self._unmark = dpg.add_button(
+            label="clear", parent=parent, tag="board.unmark", callback=self._clear, show=False
+        )
+        self._densities = {
+            count: dpg.add_button(
+                label=str(count), parent=parent, tag=f"board.density.{count}", callback=self._density, user_data=count
+            )
+            for count in DENSITIES
+        }
+        self._cards_word = dpg.add_text("cards", parent=parent, color=desk.palette.muted)
+        dpg.bind_item_font(self._cards_word, desk.font("cards", "small"))
+        for item in (*self._densities.values(), self._back, self._next, self._unmark):
+            dpg.bind_item_theme(item, desk.theme("quiet"))
+        self._cards = [Card(place, parent, desk, self._act) for place in range(max(DENSITIES))]
+        self._empty = dpg.add_text("", parent=parent, color=desk.palette.muted, show=False)
+        with dpg.window(popup=True, show=False, tag="board.menu", no_title_bar=True, min_size=(10, 10)):
+            dpg.add_spacer(height=desk.px(3))
+            for name, label in _MENU:
+                item = dpg.add_selectable(
+                    label=label, tag=f"board.menu.{name}", callback=self._choose, user_data=name, width=desk.px(220)
+                )
+                dpg.configure_item(item, indent=desk.px(10))
+            dpg.add_spacer(height=desk.px(3))
+        desk.every_frame(self._move_head)
+
+    # -- sizes --------------------------------------------------------------------------------------------------
+
+    def resize(self, width: int, height: int) -> None:
+        """See `Panel`."""
+        self._width, self._height = width, height
+        self._revisions = ()
+        px = self._desk.px
+        x = 0
+        for item, wide in zip(self._filters.values(), (76, 58, 92, 60), strict=True):
+            dpg.configure_item(item, pos=(x, px(4)), width=px(wide), height=px(25))
+            x += px(wide + 4)
+        dpg.configure_item(self._count, pos=(x + px(8), px(8)))
+        x += px(96)
+        for item in (self._back, self._next):
+            dpg.configure_item(item, pos=(x, px(4)), width=px(24), height=px(25))
+            x += px(26)
+        dpg.configure_item(self._breed, pos=(x + px(14), px(4)), height=px(25))
+        dpg.configure_item(self._unmark, pos=(x + px(14 + 190), px(4)), height=px(25))
+        x = width - px(4)
+        for item in reversed(self._densities.values()):
+            x -= px(34)
+            dpg.configure_item(item, pos=(x, px(4)), width=px(32), height=px(25))
+        dpg.configure_item(self._cards_word, pos=(x - px(40), px(8)))
+
+    def _arrange(self, count: int) -> None:
+        px = self._desk.px
+        columns, rows = GRIDS[count]
+        gap, top = px(_GAP), px(_BAR)
+        wide = (self._width - gap * (columns - 1)) / columns
+        tall = (self._height - top - gap * (rows - 1)) / rows
+        for card in self._cards:
+            if card.place >= count:
+                card.hide()
+                continue
+            row, column = divmod(card.place, columns)
+            x, y = round(column * (wide + gap)), round(top + row * (tall + gap))
+            card.move(x, y, max(round((column + 1) * (wide + gap) - gap) - x, 1), max(int(tall), 1))
+
+    # -- showing ------------------------------------------------------------------------------------------------
+
+    def show(self, board: Board) -> None:
+        """See `Panel`."""
+        self._board = board
+        cards, births, selection = board.cards, board.births, board.selection
+        revisions = (
+            cards.revision,
+            births.revision,
+            selection.revision,
+            board.waves.revision,
+            board.run_state.revision,
+        )
+        if revisions == self._revisions or self._width <= 1:
+            return
+        if not self._revisions or cards.count != self._shown_count:
+            self._shown_count = cards.count
+            self._arrange(cards.count)
+        self._revisions = revisions
+        for place, card in enumerate(self._cards[: cards.count]):
+            birth = cards.places[place]
+            if birth is None or birth not in births:
+                card.show(None, None, at=False, marked=False, playing=False)
+                continue
+            known = births[birth]
+            card.show(
+                facts(known, births),
+                board.waves[birth],
+                at=birth == selection.birth,
+                marked=birth in selection.marked,
+                playing=birth == selection.playing,
+            )
+            judged = (birth, id(known.score), known.total)
+            if judged != card.explained:
+                card.explained = judged
+                dpg.set_value(card.explanation, explained(known, births))
+        self._show_bar(board)
+        nothing = not cards.shown()
+        dpg.configure_item(self._empty, show=nothing)
+        if nothing:
+            said = _empty_words(board)
+            dpg.set_value(self._empty, said)
+            wide = self._desk.width(said)
+            dpg.configure_item(self._empty, pos=(int((self._width - wide) / 2), int(self._height * 0.45)))
+        for card in self._cards[: cards.count]:
+            dpg.configure_item(card.root, show=not nothing)
+
+    def _show_bar(self, board: Board) -> None:
+        cards, desk = board.cards, self._desk
+        for name, item in self._filters.items():
+            dpg.bind_item_theme(item, desk.theme("quiet.on" if name == cards.filter else "quiet"))
+        for count, item in self._densities.items():
+            dpg.bind_item_theme(item, desk.theme("quiet.on" if count == cards.count else "quiet"))
+        shown, matches = len(cards.shown()), cards.matches
+        first = cards.page * cards.count + 1
+        dpg.set_value(self._count, f"{first}–{first + shown - 1} of {matches}" if shown else "none")
+        dpg.configure_item(self._back, enabled=cards.page > 0)
+        dpg.configure_item(self._next, enabled=cards.page + 1 < cards.pages)
+        marked = board.selection.marked
+        dpg.configure_item(self._breed, show=bool(marked))
+        dpg.configure_item(self._unmark, show=bool(marked))
+        if marked:
+            names = " × ".join(f"#{birth}" for birth in marked[:3]) + (" …" if len(marked) > 3 else "")
+            dpg.configure_item(self._breed, label=f"breed {names}", width=desk.px(182))
+
+    def _move_head(self) -> None:
+        birth, share = self._desk.playhead()
+        if birth is None:
+            return
+        for card in self._cards:
+            if card.birth == birth:
+                card.move_head(share)
+
+    # -- acting -------------------------------------------------------------------------------------------------
+
+    def _act(self, name: str, place: int) -> None:
+        birth, board, desk = self._cards[place].birth, self._board, self._desk
+        if birth is None or board is None or birth not in board.births:
+            return
+        known = board.births[birth]
+        match name:
+            case "play":
+                if board.selection.playing == birth:
+                    desk.stop_sound()
+                else:
+                    desk.play(birth)
+            case "like":
+                judge(desk, board, birth, 1.0)
+            case "dislike":
+                judge(desk, board, birth, 0.0)
+            case "pin":
+                desk.send(Intervene(Unpin(birth) if known.pinned else Pin(birth)))
+            case "breed":
+                board.selection.toggle_mark(birth)
+            case "select":
+                desk.select(birth)
+            case "detail":
+                desk.open_detail(birth)
+            case "more":
+                desk.select(birth)
+                self._menu_birth = birth
+                x, y = dpg.get_mouse_pos(local=False)
+                dpg.configure_item("board.menu", show=True, pos=(int(x), int(y)))
+
+    def _choose(self, sender: Item, _value: object, name: str) -> None:
+        dpg.set_value(sender, False)
+        dpg.configure_item("board.menu", show=False)
+        birth, desk = self._menu_birth, self._desk
+        match name:
+            case "voice":
+                desk.save_voice(birth)
+            case "clip":
+                desk.save_clip(birth)
+            case "detail":
+                desk.open_detail(birth)
+            case "a" | "b":
+                desk.compare_as(birth, 0 if name == "a" else 1)
+            case "branch":
+                desk.branch(birth)
+
+    def _filter(self, _sender: Item, _data: object, name: str) -> None:
+        if self._board is not None:
+            self._board.cards.show(name)  # type: ignore[arg-type]
+
+    def _turn(self, _sender: Item, _data: object, pages: int) -> None:
+        if self._board is not None:
+            self._board.cards.show(page=self._board.cards.page + pages)
+
+    def _density(self, _sender: Item, _data: object, count: int) -> None:
+        if self._board is not None:
+            self._board.cards.show(count=count)
+            self._desk.remember(density=count)
+
+    def _breed_marked(self) -> None:
+        if self._board is not None and self._board.selection.marked:
+            self._desk.breed(self._board.selection.marked)
+            self._board.selection.mark(())
+
+    def _clear(self) -> None:
+        if self._board is not None:
+            self._board.selection.mark(())
+
+
+def judge(desk: Desk, board: Board, birth: int, value: float) -> None:
+    """Rates a birth; the same rating again takes it back."""
+    known = board.births[birth]
+    if known.rating == value and known.rated_by is not None:
+        desk.send(TakeBack(known.rated_by))
+    else:
+        desk.send(Rate(birth, value))
+
+
+def _empty_words(board: Board) -> str:
+    state, cards = board.run_state, board.cards
+    if state.opened.source == "none":
+        return "Nothing is open. Start a new run, or open a lineage."
+    if cards.filter == "liked":
+        return "Nothing is liked or pinned yet. Press L on a card that you like."
+    if cards.filter == "population" and board.births:
+        return "Nobody lives yet: no birth has passed the gates so far."
+    if cards.filter == "best" and board.births:
+        return "No birth has passed the gates so far."
+    if state.state == "loading":
+        return f"Loading {state.reason or 'the model'} …"
+    return "The first births are on their way."
