@@ -62,6 +62,11 @@ class SemanticConfig:
         """Semantic history tokens that stage 1 can see."""
         return self.max_input_semantic_length - self.history_start
 
+    @property
+    def text_slots(self) -> int:
+        """Text tokens that stage 1 reads without a history lying on top of the last of them, where it keeps them apart."""
+        return self.history_start or self.max_input_semantic_length
+
 
 @dataclass(frozen=True)
 class CoarseConfig:

@@ -15,9 +15,6 @@ from bark_infinity.requests import Rendering
 from digital_evolution import Candidate, Evaluation
 from fusion.score import Score
 
-NEUTRAL = 0.5
-"""Objective of a term that could not be judged: unknown is neither good nor bad."""
-
 
 @dataclass(frozen=True)
 class Trial:
@@ -84,11 +81,8 @@ def failed(candidate: Candidate, why: str) -> Evaluated:
 
 
 def evaluation_of(score: Score, names: Sequence[str]) -> Evaluation:
-    """What the swarm is told of a score: the named terms as objectives; `NEUTRAL` for those that are unknown."""
-    if score.status != "ok":
-        return Evaluation(score.status, measures=score.measures)
-    objectives = tuple(score.terms[name].value if name in score.terms else NEUTRAL for name in names)
-    return Evaluation("ok", objectives, score.measures)
+    """What the swarm is told of a score: the named terms as objectives."""
+    return Evaluation(score.status, score.objectives(names) if score.status == "ok" else (), score.measures)
 
 
 class Evaluator(Protocol):

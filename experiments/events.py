@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,6 @@ from numpy.typing import NDArray
 from digital_evolution import AddStatus, Candidate, Stop
 from evolution.interventions import Intervention
 from fusion.score import Score
-
-if TYPE_CHECKING:
-    from experiments.lineage.records import RunState  # the board takes events, and loads no database
 
 # -- from the run -----------------------------------------------------------------------------------------------
 
@@ -227,9 +224,15 @@ class Remember:
 
 
 Command = (
-    Pause | Continue | StepOnce | StopRun | ChangeStop | JudgePair | Rate | ChooseWorst | TakeBack | Intervene | Remember
-)  # fmt: skip
-
-FINAL_STATES: Mapping[State, RunState] = MappingProxyType(
-    {"done": "done", "stopped": "paused", "failed": "failed"}
-)  # how the lineage remembers them
+    Pause
+    | Continue
+    | StepOnce
+    | StopRun
+    | ChangeStop
+    | JudgePair
+    | Rate
+    | ChooseWorst
+    | TakeBack
+    | Intervene
+    | Remember
+)

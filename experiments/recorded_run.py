@@ -1,0 +1,353 @@
+"""`RecordedRun`: a swarm whose every move is in the lineage before anybody hears of it. No threads, no models.
+
+Whatever happens to the program, the file tells it where it was: births are recorded as they are planned, a result in
+one transaction with everything that follows from it, and a person's doing with the step it takes effect in. Resuming
+builds the swarm anew and tells it all of that again. Nothing here looks at a clock, so a run that was killed any number
+of times has the very lineage of one that was not.
+
+An error of the lineage leaves the swarm in memory ahead of the file: let the run go then, and resume it from the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import logging
+from collections.abc import Container, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bark_infinity.error_handling import BarkError
+from bark_infinity.requests import Rendering
+from digital_evolution import Candidate, Evaluation, Genome
+from evolution.interventions import Intervention, Plant, from_json, to_json
+from experiments import breeding
+from experiments.config.run_config import RunConfig
+from experiments.evaluation import Evaluated, Job, evaluation_of
+from experiments.events import Asked, Begun, Clip, Committed, Event, Intervened, Told
+from experiments.lineage import Lineage, LineageError, Run, clips
+from experiments.lineage.tallies import weighted_total
+
+logger = logging.getLogger(__name__)
+
+
+class RecordedRun:
+    """One run of a lineage that is being written; `begin` or `resume` it.
+
+    Attributes:
+        lineage: Open for writing; the caller closes it.
+        run: Its facts.
+        config: What decides it, and how it is carried out for now.
+        swarm: Where it is.
+        worked_s: Seconds of work, over all sittings; whoever has a clock adds to it.
+        steps: Steps that are over.
+    """
+
+    def __init__(self, lineage: Lineage, run: Run, config: RunConfig, species: breeding.Species) -> None:
+        self.lineage, self.run, self.config, self.species = lineage, run, config, species
+        self.swarm = breeding.swarm_of(config, species)
+        self.base = Path(str(run.execution.get("base", ".")))  # relative paths of the configuration begin here
+        self.worked_s = float(run.execution.get("worked_s", 0.0))
+        self._names = tuple(run.weights)
+        self.steps = 0
+        self._turn = 1  # the birth that the swarm is told next: in order, every result completes one step at most
+        self._out_of_turn: dict[int, tuple[Candidate, Evaluation]] = {}
+        self._alive: frozenset[int] = frozenset()
+        self._heard: dict[int, Rendering] = {}  # of steps that are not committed
+
+    # -- where it comes from ------------------------------------------------------------------------------------
+
+    @property
+    def told(self) -> int:
+        """Births with a result."""
+        return self._turn - 1 + len(self._out_of_turn)
+
+    @classmethod
+    def begin(
+        cls,
+        lineage: Lineage,
+        config: RunConfig,
+        *,
+        base: Path = Path("."),
+        founders: Sequence[Genome] | None = None,
+        branched_from: tuple[int, int] | None = None,
+    ) -> RecordedRun:
+        """Records a new run; its name gets a number when it is taken.
+
+        Args:
+            lineage: Open for writing.
+            config: All settings.
+            base: Relative paths of the configuration begin here.
+            founders: Instead of the configuration's.
+            branched_from: Run and birth that it begins with.
+
+        Raises:
+            BarkError: When the configuration cannot be carried out; nothing is recorded then.
+            LineageError: When it cannot be recorded.
+        """
+        if not config.judge.term_names:
+            raise BarkError("judge.objectives is empty; say what is wanted, for example ['intelligibility']")
+        species = breeding.species_of(config, base, founders)
+        config = dataclasses.replace(config, name=_free_name(config.name, {run.name for run in lineage.runs()}))
+        checkpoint = species.checkpoint
+        with lineage.transaction("beginning a run"):
+            run = lineage.begin_run(
+                config.name,
+                config=config.identity(),
+                seed=config.seed,
+                versions={"program": _program_version()},
+                checkpoints={file.path.name: file.sha256 for file in checkpoint.files},
+                weights=dict(zip(config.judge.term_names, config.objective_weights, strict=True)),
+                branched_from=branched_from,
+                execution={**config.conduct(), "base": str(base.resolve())},
+            )
+            for founder in species.founders:
+                if founder.voice is not None:
+                    lineage.keep_voice(founder.voice)
+            lineage.record_event(run.run_id, "founded", [to_json(Plant(founder)) for founder in species.founders])
+        return cls(lineage, run, config, species)
+
+    @classmethod
+    def resume(cls, lineage: Lineage, name: str | int, conduct: Mapping[str, Any] | None = None) -> RecordedRun:
+        """Takes up a run where the file says it is.
+
+        Args:
+            lineage: Open for writing.
+            name: The run's name or number.
+            conduct: Other settings of `StopLimits` and `Execution` than it had; see `RunConfig.conduct`.
+
+        Raises:
+            BarkError: When the checkpoint is another one by now, or what is recorded cannot be repeated.
+            LineageError: When there is no such run.
+        """
+        run = lineage.run(name)
+        config = RunConfig.from_json({**run.config, **_configured(_merged(run.execution, conduct or {}))})
+        if conduct:
+            lineage.set_execution(run.run_id, {**run.execution, **config.conduct()})
+            run = lineage.run(run.run_id)
+        founders, interventions = _recorded_by_people(lineage, run)
+        base = Path(str(run.execution.get("base", ".")))
+        species = breeding.species_of(config, base, founders)
+        _require_same_checkpoint(run, species)
+        resumed = cls(lineage, run, config, species)
+        resumed._replay(interventions)
+        return resumed
+
+    def _replay(self, interventions: Mapping[int, Sequence[Intervention]]) -> None:
+        """Tells the swarm all results up to the first that is missing; the others wait for their turn."""
+
+        def in_turn() -> Iterator[tuple[Candidate, Evaluation]]:
+            for life in self.lineage.lives(self.run.run_id):
+                if life.outcome is None:
+                    continue
+                told = (life.candidate, evaluation_of(life.outcome.score, self._names))
+                if life.candidate.birth == self._turn:
+                    self._turn += 1
+                    yield told
+                else:
+                    self._out_of_turn[life.candidate.birth] = told
+
+        self.swarm.replay(in_turn(), interventions)
+        self.steps = self.swarm.committed // self.swarm.settings.step_size
+        self._alive = self._living()
+
+    # -- what happens -------------------------------------------------------------------------------------------
+
+    def begun(self) -> Begun:
+        """The first event."""
+        run = self.run
+        return Begun(
+            run.run_id,
+            run.name,
+            run.seed,
+            self.config.to_json(),
+            self._names,
+            tuple(run.weights.values()),
+            self.lineage.last_birth(run.run_id),
+        )
+
+    def ask(self) -> tuple[list[Job], list[Event]]:
+        """Everything that can be evaluated now, recorded; after resuming, also what was asked for and never told."""
+        candidates = self.swarm.ask(self.swarm.settings.step_size * (self.swarm.settings.lag + 1))
+        if not candidates:
+            return [], []
+        self.lineage.record_asked(self.run.run_id, candidates)
+        jobs = [breeding.job_of(self.config, one) for one in candidates if one.birth not in self._out_of_turn]
+        return jobs, [Asked(tuple(candidates))]
+
+    def tell(self, evaluated: Evaluated) -> list[Event]:
+        """Records a result with everything that follows from it, in one transaction: whole or not at all."""
+        candidate, score, run_id = evaluated.candidate, evaluated.score, self.run.run_id
+        with self.lineage.transaction("recording a result"):
+            self.lineage.record_told(run_id, candidate, score, evaluated.rendering, timings=evaluated.timings)
+            for number, (each, rendering) in enumerate(evaluated.trials, 1):
+                self.lineage.record_told(run_id, candidate, each, rendering, replicate=number)
+            self._out_of_turn[candidate.birth] = (candidate, evaluation_of(score, self._names))
+            committed = list(self._tell_in_turn())
+            self._keep_clips(evaluated, committed)
+        clip = None if evaluated.rendering is None else _clip(evaluated.rendering)
+        total = weighted_total(self.run.weights, score)
+        return [Told(candidate, score, total, clip, evaluated.timings), *committed]
+
+    def _tell_in_turn(self) -> Iterator[Committed]:
+        size = self.swarm.settings.step_size
+        while self._turn in self._out_of_turn:
+            self.swarm.tell(*self._out_of_turn.pop(self._turn))
+            if self._turn % size == 0:
+                yield self._commit(range(self._turn - size + 1, self._turn + 1))
+            self._turn += 1
+
+    def _commit(self, births: range) -> Committed:
+        """Records what became of a step."""
+        self.steps += 1
+        run_id, alive = self.run.run_id, self._living()
+        became = {birth: self.swarm.status(birth) for birth in births}
+        totals = [one.total for one in self.lineage.outcomes(run_id, births).values() if one.total is not None]
+        best = None if self.swarm.best is None else self.swarm.best.birth
+        left = sorted(self._alive - alive)
+        payload = {
+            "step": self.steps,
+            "became": [int(became[birth]) for birth in births],
+            "in": sorted(alive - self._alive),
+            "out": left,
+            "best": best,
+            "generation_best": max(totals, default=None),
+        }
+        self.lineage.record_event(run_id, "committed", payload, birth=births[0])
+        self.lineage.record_died(run_id, left, births[-1])
+        self._alive = alive
+        return Committed(became, tuple(sorted(alive)), best, max(totals, default=None))
+
+    def _living(self) -> frozenset[int]:
+        return frozenset(one.birth for one in self.swarm.algorithm.members())
+
+    def _keep_clips(self, evaluated: Evaluated, committed: Sequence[Committed]) -> None:
+        """Keeps audio as the configuration asks.
+
+        Whether a birth is an elite is known when its step is committed, and by then its audio may be gone; those of a
+        step are remembered until then.
+        """
+        if self.config.execution.clips == "none":
+            return
+        if evaluated.rendering is not None and evaluated.rendering.audio is not None:
+            self._heard[evaluated.candidate.birth] = evaluated.rendering
+        if self.config.execution.clips == "all":
+            kept = list(self._heard)
+        else:
+            kept = [birth for step in committed for birth, status in step.became.items() if status]
+        for birth in kept:
+            rendering = self._heard.pop(birth, None)
+            if rendering is not None and rendering.audio is not None:
+                clips.keep_clip(self.lineage, self.run.run_id, birth, rendering.audio, rendering.sample_rate)
+        for step in committed:
+            for birth in step.became:
+                self._heard.pop(birth, None)
+
+    def intervene(self, intervention: Intervention) -> list[Event]:
+        """Records a person's doing.
+
+        Raises:
+            BarkError: When it cannot be done, such as with births that are not there; nothing is recorded then.
+        """
+        with self.lineage.transaction("recording an intervention"):
+            if isinstance(intervention, Plant) and intervention.genome.voice is not None:
+                self.lineage.keep_voice(intervention.genome.voice)
+            step = self.swarm.intervene(intervention, self._as_told(intervention.births))
+            payload = {"step": step, "intervention": to_json(intervention)}
+            self.lineage.record_event(self.run.run_id, "intervened", payload)
+        return [Intervened(step, intervention)]
+
+    def _as_told(self, births: Sequence[int]) -> Iterator[tuple[Candidate, Evaluation]]:
+        """Births that the swarm may have forgotten, as it was told of them."""
+        known = [birth for birth in births if birth <= self.swarm.committed]
+        outcomes = self.lineage.outcomes(self.run.run_id, known)
+        for candidate in self.lineage.candidates(self.run.run_id, [birth for birth in known if birth in outcomes]):
+            yield candidate, evaluation_of(outcomes[candidate.birth].score, self._names)
+
+    def reconsider(self) -> list[Event]:
+        """What follows when people's judgements have changed."""
+        return []
+
+    def remember_time(self) -> None:
+        """Records ``worked_s``; not part of what the run is."""
+        execution = {**self.lineage.run(self.run.run_id).execution, "worked_s": round(self.worked_s, 3)}
+        self.lineage.set_execution(self.run.run_id, execution)
+
+    def conduct(self, settings: Mapping[str, Any]) -> None:
+        """Changes how the run is carried out from now on; see `RunConfig.conduct`.
+
+        Raises:
+            BarkError: When a setting is refused.
+        """
+        execution = _merged(self.lineage.run(self.run.run_id).execution, settings)
+        self.config = RunConfig.from_json({**self.run.config, **_configured(execution)})
+        self.lineage.set_execution(self.run.run_id, execution)
+
+    def over(self) -> str | None:
+        """Why the run is over; None while it is not."""
+        return self.config.stop.stop().reason(self.swarm, self.worked_s / 3600)
+
+
+# -- facts that a run stands on ---------------------------------------------------------------------------------
+
+
+def _clip(rendering: Rendering) -> Clip | None:
+    return None if rendering.audio is None else Clip(rendering.audio, rendering.sample_rate)
+
+
+def _free_name(name: str, taken: Container[str]) -> str:
+    numbered = (f"{name} {number}" for number in itertools.count(2))
+    return name if name not in taken else next(one for one in numbered if one not in taken)
+
+
+def _merged(execution: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run's ``execution`` becomes with other settings: tables are merged key by key."""
+    merged = {**execution}
+    for key, value in settings.items():
+        merged[key] = {**merged.get(key, {}), **value} if isinstance(value, Mapping) else value
+    return merged
+
+
+def _configured(execution: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of ``execution`` that is configuration; the rest is the runner's own."""
+    return {key: execution[key] for key in ("description", "stop", "execution") if key in execution}
+
+
+def _recorded_by_people(lineage: Lineage, run: Run) -> tuple[list[Genome], dict[int, list[Intervention]]]:
+    """Founders, and interventions by step."""
+    founders: list[Genome] = []
+    interventions: dict[int, list[Intervention]] = {}
+    for event in lineage.events(run.run_id):
+        if event.kind == "founded":
+            planted = (from_json(one, lineage.voice) for one in event.payload)
+            founders = [one.genome for one in planted if isinstance(one, Plant)]
+        elif event.kind == "intervened":
+            intervention = from_json(event.payload["intervention"], lineage.voice)
+            interventions.setdefault(event.payload["step"], []).append(intervention)
+    if not founders:
+        raise LineageError(
+            f"{lineage.path}: run {run.name!r} has no founders recorded, so it was not begun by a runner and cannot be "
+            "resumed; branch a new run from one of its births instead",
+            "missing",
+        )
+    return founders, interventions
+
+
+def _require_same_checkpoint(run: Run, species: breeding.Species) -> None:
+    now = {file.path.name: file.sha256 for file in species.checkpoint.files}
+    if now != dict(run.checkpoints):
+        names = now.keys() | run.checkpoints.keys()
+        differing = sorted(name for name in names if now.get(name) != run.checkpoints.get(name))
+        raise BarkError(
+            f"run {run.name!r} began with another checkpoint than {species.checkpoint.source!r} is now ("
+            f"{', '.join(differing)} differ); bring that one back, or branch a new run from one of its births"
+        )
+
+
+def _program_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("victor-bark-fusion")
+    except PackageNotFoundError:
+        return "unknown"
