@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bark_infinity.requests import Rendering
-from bark_infinity.tokens import BarkTokens, Int64Array
+from bark_infinity.tokens import BarkTokens, Int64Array, TokenSpace
 from bark_infinity.voices.history import VoiceHistory
 from experiments.evaluation import Job, Rendered
 from experiments.lineage import LineageError, Run, clips
@@ -33,6 +33,10 @@ class Decoder(Protocol):
     @property
     def sample_rate(self) -> int:
         """Hz."""
+
+    @property
+    def space(self) -> TokenSpace:
+        """Of its codes."""
 
     def decode(self, codes: Sequence[Int64Array]) -> list[NDArray[np.float32]]:
         """(C, T) codes to (S,) audio each."""
@@ -59,6 +63,7 @@ def decode(lineage: LineageReader, run_id: int, birth: int, engine: Decoder) -> 
 
     Raises:
         LineageError: ``missing`` when there is nothing to hear: it is pending, failed, empty, or let go by gc.
+        VoiceFormatError: When the engine is of another token space.
     """
     try:
         kept = clips.clip(lineage, run_id, birth)
@@ -74,6 +79,7 @@ def decode(lineage: LineageReader, run_id: int, birth: int, engine: Decoder) -> 
         lineage.candidate(run_id, birth)  # says when there is no such birth
         why = "it is not rendered yet" if outcome is None else outcome.score.reason or "its rendering was empty"
         raise LineageError(f"{lineage.path}: birth {birth} of run {run_id} has no sound: {why}", "missing")
+    rendering.as_voice().require_space(engine.space, "the codec")
     return engine.decode([rendering.tokens.fine])[0], engine.sample_rate
 
 
