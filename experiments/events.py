@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from digital_evolution import AddStatus, Candidate, Stop
 from evolution.interventions import Intervention
 from fusion.score import Score
+
+if TYPE_CHECKING:
+    from fusion.preference.learner import Learned
 
 # -- from the run -----------------------------------------------------------------------------------------------
 
@@ -108,6 +111,14 @@ class Judged:
     withdrawn: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """What the listeners' answers have taught so far, and the two births to ask about next."""
+
+    learned: Learned
+    question: tuple[int, int] | None
+
+
 @dataclass(frozen=True)
 class Intervened:
     """A person's doing was recorded and takes effect in the planning of ``step``."""
@@ -137,7 +148,7 @@ class Notice:
 
 
 Event = (
-    StateChanged | Begun | Asked | Told | Committed | Rescored | Judged | Intervened | Progress | Notice
+    Taught | StateChanged | Begun | Asked | Told | Committed | Rescored | Judged | Intervened | Progress | Notice
 )  # fmt: skip
 
 # -- to the run -------------------------------------------------------------------------------------------------

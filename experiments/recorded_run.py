@@ -20,13 +20,14 @@ from typing import Any
 from bark_infinity.error_handling import BarkError
 from bark_infinity.requests import Rendering
 from digital_evolution import Candidate, Evaluation, Genome
-from evolution.interventions import Intervention, Plant, from_json, to_json
+from evolution.interventions import Intervention, Plant, Revise, from_json, to_json
 from experiments import breeding
 from experiments.config.run_config import RunConfig
 from experiments.evaluation import Evaluated, Job, evaluation_of
-from experiments.events import Asked, Begun, Clip, Committed, Event, Intervened, Told
+from experiments.events import Asked, Begun, Clip, Committed, Event, Intervened, Judged, Rescored, Told
 from experiments.lineage import Lineage, LineageError, Run, clips
 from experiments.lineage.tallies import weighted_total
+from experiments.listeners import Listeners
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,8 @@ class RecordedRun:
         self.swarm = breeding.swarm_of(config, species)
         self.base = Path(str(run.execution.get("base", ".")))  # relative paths of the configuration begin here
         self.worked_s = float(run.execution.get("worked_s", 0.0))
-        self._names = tuple(run.weights)
+        self._names = config.judge.term_names
+        self._listeners = Listeners(config)
         self.steps = 0
         self._turn = 1  # the birth that the swarm is told next: in order, every result completes one step at most
         self._out_of_turn: dict[int, tuple[Candidate, Evaluation]] = {}
@@ -140,6 +142,7 @@ class RecordedRun:
             for life in self.lineage.lives(self.run.run_id):
                 if life.outcome is None:
                     continue
+                self._listeners.hear(life.candidate, life.outcome.score)
                 told = (life.candidate, evaluation_of(life.outcome.score, self._names))
                 if life.candidate.birth == self._turn:
                     self._turn += 1
@@ -150,6 +153,7 @@ class RecordedRun:
         self.swarm.replay(in_turn(), interventions)
         self.steps = self.swarm.committed // self.swarm.settings.step_size
         self._alive = self._living()
+        self._listeners.recall(self.lineage, self.run.run_id)
 
     # -- what happens -------------------------------------------------------------------------------------------
 
@@ -177,7 +181,8 @@ class RecordedRun:
 
     def tell(self, evaluated: Evaluated) -> list[Event]:
         """Records a result with everything that follows from it, in one transaction: whole or not at all."""
-        candidate, score, run_id = evaluated.candidate, evaluated.score, self.run.run_id
+        candidate, run_id = evaluated.candidate, self.run.run_id
+        score = self._listeners.judged(evaluated.score)
         with self.lineage.transaction("recording a result"):
             self.lineage.record_told(run_id, candidate, score, evaluated.rendering, timings=evaluated.timings)
             for number, (each, rendering) in enumerate(evaluated.trials, 1):
@@ -185,6 +190,7 @@ class RecordedRun:
             self._out_of_turn[candidate.birth] = (candidate, evaluation_of(score, self._names))
             committed = list(self._tell_in_turn())
             self._keep_clips(evaluated, committed)
+        self._listeners.hear(candidate, score)
         clip = None if evaluated.rendering is None else _clip(evaluated.rendering)
         total = weighted_total(self.run.weights, score)
         return [Told(candidate, score, total, clip, evaluated.timings), *committed]
@@ -264,9 +270,27 @@ class RecordedRun:
         for candidate in self.lineage.candidates(self.run.run_id, [birth for birth in known if birth in outcomes]):
             yield candidate, evaluation_of(outcomes[candidate.birth].score, self._names)
 
-    def reconsider(self) -> list[Event]:
-        """What follows when people's judgements have changed."""
-        return []
+    def answered(self, answers: Sequence[Judged], rater: str = "") -> list[Event]:
+        """What follows from answers that were recorded: where they decide, the living are ranked anew.
+
+        Raises:
+            BarkError: When an answer is about a birth that has no result yet.
+        """
+        for answer in answers:
+            self._listeners.answered(answer, rater)
+        members = self.swarm.algorithm.members()
+        said: list[Event] = []
+        if objectives := self._listeners.revised(members):
+            said += self.intervene(Revise(objectives))
+            total, weights = sum(self.config.objective_weights), self.config.objective_weights
+            totals = {
+                birth: sum(weight * value for weight, value in zip(weights, values, strict=True)) / total
+                for birth, values in objectives.items()
+            }
+            payload = {"totals": {str(birth): value for birth, value in totals.items()}}
+            self.lineage.record_event(self.run.run_id, "rescored", payload)
+            said.append(Rescored(totals))
+        return [*said, self._listeners.taught(members)]
 
     def remember_time(self) -> None:
         """Records ``worked_s``; not part of what the run is."""

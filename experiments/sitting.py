@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bark_infinity.error_handling import BarkError
@@ -46,12 +47,12 @@ class Sitting:
         match command:
             case JudgePair(one, other, equal, bad, latency_s):
                 if bad:
-                    return self._answered([self._rating(one, 0.0, latency_s), self._rating(other, 0.0, latency_s)])
-                return self._answered([self._pair("equal" if equal else "better", one, other, latency_s)])
+                    return self._answer(lambda: [self._rating(birth, 0.0, latency_s) for birth in (one, other)])
+                return self._answer(lambda: [self._pair("equal" if equal else "better", one, other, latency_s)])
             case Rate(birth, value):
-                return self._answered([self._rating(birth, value)])
+                return self._answer(lambda: [self._rating(birth, value)])
             case ChooseWorst(worst, others):
-                return self._answered([self._pair("better", other, worst) for other in others])
+                return self._answer(lambda: [self._pair("better", other, worst) for other in others])
             case TakeBack(judgement_id):
                 return self._taken_back(judgement_id)
             case Intervene(intervention):
@@ -87,9 +88,13 @@ class Sitting:
         )
         return Judged(number, "rating", birth, value=value)
 
-    def _answered(self, answers: Sequence[Judged]) -> list[Event]:
-        self._answers.append(list(answers))
-        return [*answers, *self.run.reconsider()]
+    def _answer(self, record: Callable[[], list[Judged]]) -> list[Event]:
+        """Records one click's answers with what follows, all or nothing."""
+        with self.run.lineage.transaction("recording an answer"):
+            answers = record()
+            followed = self.run.answered(answers, self.rater)
+        self._answers.append(answers)
+        return [*answers, *followed]
 
     def _taken_back(self, judgement_id: int | None) -> list[Event]:
         if judgement_id is None:
@@ -101,10 +106,12 @@ class Sitting:
             self._answers = [group for group in self._answers if not set(map(id, group)) & set(map(id, answers))]
             if not answers:
                 raise BarkError(f"judgement {judgement_id} was not given in this sitting, so it is not taken back here")
-        for one in answers:
-            people.withdraw(self.run.lineage, one.judgement_id)
-        withdrawn = [Judged(one.judgement_id, one.kind, one.one, one.other, one.value, True) for one in answers]
-        return [*withdrawn, *self.run.reconsider()]
+        withdrawn = [dataclasses.replace(one, withdrawn=True) for one in answers]
+        with self.run.lineage.transaction("taking an answer back"):
+            for one in answers:
+                people.withdraw(self.run.lineage, one.judgement_id)
+            followed = self.run.answered(withdrawn, self.rater)
+        return [*withdrawn, *followed]
 
     def _remember(self, birth: int, tag: str, note: str, away: bool) -> None:
         run_id = self.run.run.run_id
