@@ -27,6 +27,7 @@ from window.presenter import Presenter
 from window.screen import desktop_scale
 from window.settings import Settings
 from window.sources import Source
+from window.theme import Themes
 
 logger = logging.getLogger(__name__)
 
@@ -97,8 +98,6 @@ class App:
             self._fonts[self._scale] = Fonts(self._scale)  # never deleted: fonts are few, and widgets may hold them
         fonts = self._fonts[self._scale]
         fonts.bind()
-        from window.theme import Themes
-
         self._themes = Themes(palette, lambda length: round(length * self._scale))
         dpg.bind_theme(self._themes.everything)
         dpg.set_viewport_clear_color(list(palette.ground))
@@ -168,11 +167,10 @@ class App:
 
     def close(self) -> bool:
         """Ends the run cleanly, so that it can be resumed, and takes the window down; False when the run hung."""
-        ended = self.presenter.source.close(CLOSING_S)
         self.presenter.player.stop()
         self.loop.close()
-        dpg.destroy_context()
-        return ended
+        dpg.destroy_context()  # the window is gone at once, the run ends after it
+        return self.presenter.source.close(CLOSING_S)
 
 
 def remembering(path: Path) -> Callable[[Settings], str]:

@@ -87,7 +87,7 @@ class Presenter:
     # -- events -------------------------------------------------------------------------------------------------
 
     def open(self, source: Source) -> None:
-        """Shows another source from its beginning; the one before has to be closed."""
+        """Shows another source from its beginning, and starts it; the one before has to be closed."""
         self.stop_sound()
         self.source = source
         before = self.present
@@ -101,6 +101,7 @@ class Presenter:
         self.board = self.present
         self._clips.clear()
         self._asked.clear()
+        source.start()
 
     def drain(self, budget_s: float) -> bool:
         """Takes in events for so long; says whether there were any."""
@@ -137,6 +138,13 @@ class Presenter:
         for birth in board.waves.missing(audible)[: RECALLS - len(self._asked)]:
             if birth not in self._asked:
                 self._recall_quietly(birth)
+
+    def waiting(self) -> bool:
+        """Whether outlines of visible cards are still to come."""
+        board = self.board
+        shown = [one for one in board.cards.shown() if one in board.births]
+        audible = [one for one in shown if board.births[one].status in ("ok", "rejected")]
+        return bool(board.waves.missing(audible)) or bool(self._asked)
 
     def _recall_quietly(self, birth: int) -> None:
         source = self.source

@@ -178,8 +178,8 @@ class Themes:
             _colour(dpg.mvThemeCol_ChildBg, body)
             _colour(dpg.mvThemeCol_Border, border)
             dpg.add_theme_style(dpg.mvStyleVar_WindowPadding, *map(self._px, padding), category=dpg.mvThemeCat_Core)
-            if border == CLEAR:
-                dpg.add_theme_style(dpg.mvStyleVar_ChildBorderSize, 0, category=dpg.mvThemeCat_Core)
+            width = 0.0 if border == CLEAR else 1.5 if border == self._palette.accent else 1.0
+            dpg.add_theme_style(dpg.mvStyleVar_ChildBorderSize, width, category=dpg.mvThemeCat_Core)
 
     def _boxes(self) -> None:
         p = self._palette

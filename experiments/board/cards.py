@@ -74,7 +74,7 @@ def facts(birth: Birth, births: Births) -> CardFacts:
         badges.append(Badge("control", "muted"))
     if birth.pinned:
         badges.append(Badge("pinned", "good"))
-    line = birth.operator.replace("_", " ")
+    line = "" if birth.control else birth.operator.replace("_", " ")
     if birth.generation:
         line = f"gen {birth.generation} · {line}"
     tone: Tone = {"rejected": "warn", "failed": "bad"}.get(birth.status, "muted")  # type: ignore[assignment]

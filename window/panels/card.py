@@ -59,7 +59,8 @@ class Card:
         dpg.bind_item_font(self._line, desk.font("gen", "small"))
         self._badges = [dpg.add_text("", parent=self.root, show=False) for _ in range(2)]
         self._pieces = [dpg.add_text("", parent=self.root, show=False) for _ in range(_PIECES)]
-        self._wave = dpg.add_drawlist(parent=self.root, width=10, height=10, tag=f"{tag}.wave")
+        self._wave_at = dpg.add_group(parent=self.root)  # a drawing cannot be placed, a group can
+        self._wave = dpg.add_drawlist(parent=self._wave_at, width=10, height=10, tag=f"{tag}.wave")
         self._axis = dpg.draw_line((0, 0), (0, 0), parent=self._wave, color=p.line)
         self._lines = [dpg.draw_line((0, 0), (0, 0), parent=self._wave, thickness=desk.px(1.5)) for _ in range(MOMENTS)]
         self._head_line = dpg.draw_line((0, 0), (0, 0), parent=self._wave, color=p.text, show=False)
@@ -194,7 +195,8 @@ class Card:
         wave_top = top + lines * tall + px(3)
         self._wave_size = (inner, max(below - wave_top - px(20), px(8)))
         width, height = self._wave_size
-        dpg.configure_item(self._wave, pos=(pad, wave_top), width=width, height=height)
+        dpg.configure_item(self._wave_at, pos=(pad, wave_top))
+        dpg.configure_item(self._wave, width=width, height=height)
         measure = px(38)
         y = height + px(9)
         share = 0.0 if facts.total is None else facts.total

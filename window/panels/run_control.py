@@ -54,7 +54,8 @@ class RunControlPanel:
                 dpg.add_text(hint)
             self._buttons[name] = item
         dpg.bind_item_theme(self._buttons["stop"], desk.theme("danger"))
-        self._plot = dpg.add_drawlist(parent=parent, width=10, height=10)
+        self._plot_at = dpg.add_group(parent=parent)  # a drawing cannot be placed, a group can
+        self._plot = dpg.add_drawlist(parent=self._plot_at, width=10, height=10)
         self._dot = dpg.draw_circle((0, 0), desk.px(4), parent=self._plot, color=(0, 0, 0, 0), fill=p.faint)
         self._track = dpg.draw_line((0, 0), (1, 0), parent=self._plot, color=p.raised, thickness=desk.px(4))
         self._bar = dpg.draw_line((0, 0), (1, 0), parent=self._plot, color=p.accent, thickness=desk.px(4))
@@ -106,7 +107,8 @@ class RunControlPanel:
         colour = getattr(p, tone)
         right = self._width - px(46)
         dpg.configure_item(self._settings, pos=(right, middle), width=px(32), height=tall)
-        dpg.configure_item(self._plot, pos=(x, 0), width=max(right - x - px(16), 1), height=self._height)
+        dpg.configure_item(self._plot_at, pos=(x, 0))
+        dpg.configure_item(self._plot, width=max(right - x - px(16), 1), height=self._height)
         half = self._height / 2
         dpg.configure_item(self._dot, center=(px(5), half), fill=colour)
         at = "" if state.at is None else f"as it was at #{state.at}"
