@@ -20,7 +20,8 @@ from experiments.board.model import Model
 from experiments.events import Begun, Event, Rescored, Told
 
 DEFAULT_CELLS = 12
-LEAST_SHADE = 0.06  # of a cell with the worst total: empty cells alone are 0
+LEAST_SHADE = 0.08  # of the cell with the worst elite: empty cells alone are 0
+_LEAST_SPAN = 0.02  # of totals that the shades are spread over
 _OUTSIDE = 0.02  # share of births at each end that an axis chosen by the data may leave to its outermost cells
 
 
@@ -83,9 +84,11 @@ class Atlas:
         x: Its axes.
         y: See ``x``.
         cells: Those that are not empty, by (column, row).
-        shades: (rows, columns) float32, the top row first: 0 where a cell is empty, otherwise its elite's total,
-            lifted to at least `LEAST_SHADE`; finite, in [0, 1].
+        shades: (rows, columns) float32, the top row first: 0 where a cell is empty, otherwise from `LEAST_SHADE` for
+            the worst elite to 1 for the best; finite.
         covered: Share of the cells that are not empty.
+        worst: Total of the worst elite.
+        best: Total of the best elite.
     """
 
     x: MapAxis
@@ -93,6 +96,8 @@ class Atlas:
     cells: Mapping[tuple[int, int], MapCell]
     shades: NDArray[np.float32]
     covered: float
+    worst: float
+    best: float
 
     def at(self, x: float, y: float) -> MapCell | None:
         """The cell at a position, in the axes' units; None where it is empty or outside."""
@@ -205,16 +210,17 @@ class VoiceMap(Model):
         counts = np.bincount(flat, minlength=x.cells * y.cells)
         order = here[np.lexsort((here, -totals[here]))]  # best first, the older of equals
         _, firsts = np.unique(rows[order] * x.cells + columns[order], return_index=True)
+        elites = order[firsts]
+        best, worst = (float(totals[elites].max()), float(totals[elites].min())) if len(elites) else (0.0, 0.0)
+        span = max(best - worst, _LEAST_SPAN)
         shades = np.zeros((y.cells, x.cells), np.float32)
         cells = {}
-        for index in order[firsts]:
-            column, row = int(columns[index]), int(rows[index])
-            total = min(1.0, max(0.0, float(totals[index])))
-            cells[column, row] = MapCell(
-                column, row, int(self.measures.numbers[index]), total, int(counts[row * x.cells + column])
-            )
-            shades[y.cells - 1 - row, column] = LEAST_SHADE + (1 - LEAST_SHADE) * total
-        return Atlas(x, y, cells, shades, len(cells) / (x.cells * y.cells))
+        for index in elites:
+            column, row, total = int(columns[index]), int(rows[index]), float(totals[index])
+            count = int(counts[row * x.cells + column])
+            cells[column, row] = MapCell(column, row, int(self.measures.numbers[index]), total, count)
+            shades[y.cells - 1 - row, column] = 1 - (1 - LEAST_SHADE) * min(1.0, (best - total) / span)
+        return Atlas(x, y, cells, shades, len(cells) / (x.cells * y.cells), worst, best)
 
 
 def _axes_of(config: Mapping[str, Any]) -> tuple[MapAxis, ...]:
