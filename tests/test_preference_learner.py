@@ -76,7 +76,7 @@ def test_what_people_choose_is_learned_and_said_in_plain_words():
     learned = learner.learned()
     assert learned.speaks == "linear"
     assert learned.accuracy is not None
-    assert learned.accuracy > 0.8
+    assert learned.accuracy > 0.7
     assert learned.leanings[0].feature == "f0_median_hz"
     assert learned.leanings[0].words == "lower voices"
     assert any("lower voices" in said for said in learned.sentences())

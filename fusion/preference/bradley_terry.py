@@ -29,7 +29,13 @@ from fusion.preference.candidates import Array, Standardised
 from fusion.preference.judgements import CandidateId, Comparison
 
 OUTCOMES = ("first", "second", "tie", "both_bad")
-FEATURE_SCALES = (0.1, 0.3, 1.0, 3.0)  # prior deviation of a usual candidate's utility about its composite, in logits
+FEATURE_SCALES = (
+    0.1,
+    0.3,
+    1.0,
+    3.0,
+    10.0,
+)  # prior deviation of a usual candidate's utility about its composite, in logits
 DEFAULT_FEATURE_SCALE = 1.0  # before anyone has judged
 COMPOSITE_WEIGHT = (1.0, 1.0)  # prior mean and deviation: one robust deviation of composite is worth e:1 odds
 LOG_SHARPNESS = (0.0, 0.5)  # of a rater

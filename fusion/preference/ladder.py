@@ -10,10 +10,11 @@ learnt from no choice that touches any of them. Every choice is predicted once.
 The composite is tested as it speaks: by the order it puts candidates in, which no answer changes. Only how sure it is
 is fitted (one factor, never below 0), so that nobody takes over for being more modest; where it is wrong more often
 than right, it is a coin. What the heads add to the linear model is trusted as far as it predicted other cells. A bigger
-model's gain is in log loss, summed by held-out cell, and tested against chance by flipping signs of cells. Whoever does
-not pass stays shadow: learning, reported, silent. Looking after every answer would cost more with every answer, so the
-ladder is climbed only whenever there is a fifth more to learn from. Looking often finds luck, so the k-th look at a
-model must find it better at p < 0.05 * 6 / (pi k)^2, which sums to 0.05 over all looks there will ever be.
+model's gain is in log loss, summed by pair of lineage blocks and texts, and tested against chance by flipping the signs
+of these sums. Whoever does not pass stays shadow: learning, reported, silent. Looking after every answer would cost
+more with every answer, so the ladder is climbed only whenever there is a third more to learn from. Looking often finds
+luck, so the k-th look at a model must find it better at p < 0.05 / (k (k + 1)), which sums to 0.05 over all looks there
+will ever be.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ Level = Literal["composite", "linear", "heads"]
 
 FIRST_LOOK = 20  # comparisons before the linear model is tried
 FIRST_HEADS = 120  # before the head ensemble is
-GROWTH = 1.2
+GROWTH = 1.35
 SIGNIFICANCE = 0.05  # of a model's trials altogether, however often it is looked at
 LINEAGE_BLOCKS = 13
 _LINE = (0, 1, 3, 9)  # differences of which take every value modulo 13 once: Singer's plane of 13 points and 13 lines
@@ -112,11 +113,13 @@ class Folds:
 
     Attributes:
         cell: (n,) number of the cell in which each comparison is held out.
+        group: (n,) number of its pair of lineage blocks and its texts: what may be equal by more than chance.
         kept: (F, n) comparisons that may be learnt from when cell F is held out.
         texts_held_out: Whether there was more than one text to hold out.
     """
 
     cell: NDArray[np.int64]
+    group: NDArray[np.int64]
     kept: NDArray[np.bool_]
     texts_held_out: bool
 
@@ -129,10 +132,10 @@ def last_look(comparisons: int) -> int:
 def threshold(comparisons: int, first: int) -> float:
     """What p must stay below, when the model is looked at from ``first`` comparisons on.
 
-    The k-th look spends 6 / (pi k)^2 of `SIGNIFICANCE`; over all k that is all of it (Basel's sum).
+    The k-th look spends 1 / (k (k + 1)) of `SIGNIFICANCE`; over all k that is all of it.
     """
     k = max(1, sum(look >= first for look in _looks(comparisons)))
-    return float(SIGNIFICANCE * 6 / (np.pi * k) ** 2)
+    return SIGNIFICANCE / (k * (k + 1))
 
 
 def _looks(comparisons: int) -> Iterator[int]:
@@ -161,7 +164,10 @@ def grouped_folds(comparisons: Sequence[Comparison]) -> Folds:
         ]
     )
     cell = np.array([number[key] for key in keys], np.int64)
-    return Folds(cell, kept, texts_held_out)
+    pairs = list(zip(lineages, texts, strict=True))
+    pair_number = {pair: i for i, pair in enumerate(dict.fromkeys(pairs))}
+    group = np.array([pair_number[pair] for pair in pairs], np.int64)
+    return Folds(cell, group, kept, texts_held_out)
 
 
 def decide(
@@ -200,7 +206,7 @@ def decide(
         head_chances, trust = _head_chances(linears, folds, candidates, pairs, seed)
         chances.append(head_chances)
     losses = [_losses(chance, pairs)[decided] for chance in chances]
-    weight, cell = pairs.weight[decided], folds.cell[decided]
+    weight, group = pairs.weight[decided], folds.group[decided]
     composite = candidates.columns[:, 0]
     named = [0.5 + np.sign(composite[pairs.first] - composite[pairs.second]) / 2, *chances[1:]]
     rungs = tuple(
@@ -216,7 +222,7 @@ def decide(
     climbs: list[Climb] = []
     for bigger in range(1, len(names)):
         saved = losses[speaker] - losses[bigger]
-        p = sign_flip_p(np.bincount(cell, weight * saved).astype(np.float64), np.random.default_rng([seed, bigger]))
+        p = sign_flip_p(np.bincount(group, weight * saved).astype(np.float64), np.random.default_rng([seed, bigger]))
         best = all(rungs[bigger].log_loss < rung.log_loss for rung in rungs[:bigger])
         enough = threshold(len(pairs), FIRST_HEADS if names[bigger] == "heads" else FIRST_LOOK)
         passed = p < enough and best

@@ -3,7 +3,7 @@
 `learn` is a pure function of the judgements, the candidates' numbers, the frozen reference and the seed, however many
 calls the judgements came in; undoing one is learning without it. The linear model is refitted after every answer, in
 time linear in the number of answers. Cross-validation and the head ensemble take seconds, also linear, but run only
-when there is a fifth more to learn from, so that their cost, spread over the answers, stays constant. Between such
+when there is a third more to learn from, so that their cost, spread over the answers, stays constant. Between such
 looks the ensemble knows the answers up to the last look.
 
 Until a model has proved itself the composite speaks, unchanged by any answer: utility is the composite in robust
