@@ -57,6 +57,25 @@ def test_the_common_ancestor_is_the_latest_of_all_lines(lineage):
         ancestry.common_ancestor(lineage, 1, [])
 
 
+def test_the_common_ancestor_is_the_same_in_blocks_that_grow(tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments.lineage.pedigree._BLOCK", 8)
+    monkeypatch.setattr("experiments.lineage.pedigree._KEPT", 5)
+    rng = np.random.default_rng(1)
+    with Lineage.write(tmp_path / "run.db") as lineage, Lineage.view(lineage.path) as viewer:
+        run_id = begin(lineage)
+        for birth in range(1, 61):
+            lineage.record_asked(run_id, [candidate(birth)])
+            births = [birth, int(rng.integers(1, birth + 1))]
+            shared = set.intersection(*(forebears(one) | {one} for one in births))
+            for reader in (lineage, viewer):
+                assert ancestry.common_ancestor(reader, run_id, births) == max(shared, default=None)
+        with pytest.raises(LineageError):  # a batch that fails after a child of 60 and 59 was there
+            lineage.record_asked(run_id, [Candidate(61, Genome("a"), (Parent(60, "first"),)), candidate(63)])
+        lineage.record_asked(run_id, [Candidate(61, Genome("a"), (Parent(1, "first"),))])
+        assert ancestry.common_ancestor(lineage, run_id, [61, 1]) == 1
+        assert ancestry.common_ancestor(lineage, run_id, [61, 60]) == (1 if 1 in forebears(60) else None)
+
+
 def test_the_primary_line_follows_first_parents(lineage):
     for birth in (1, 50, BIRTHS):
         line = [birth]
@@ -137,6 +156,18 @@ def test_curves_operators_and_the_best_are_sums_over_the_births(lineage):
         assert point.best_so_far == max(
             value for birth, value in total.items() if candidate(birth).generation <= point.generation
         )
+    fine = browse.curve(lineage, 1)
+    for most in (1, 2, 5, 12, 13, 99):
+        coarse = browse.curve(lineage, 1, most=most)
+        assert min(most, len(fine)) // 2 <= len(coarse) <= most
+        assert sum(point.n for point in coarse) == len(total)
+        assert coarse[-1].best_so_far == fine[-1].best_so_far
+        for point, after in zip(coarse, [*coarse[1:], None], strict=True):
+            parts = [one for one in fine if point.generation <= one.generation < (after.generation if after else 99)]
+            assert point.n == sum(one.n for one in parts)
+            assert point.mean == pytest.approx(sum(one.n * one.mean for one in parts) / point.n)
+            assert point.best == max(one.best for one in parts) == total[point.best_birth]
+    assert browse.curve(lineage, 1, "no such term", most=3) == []
     ranked = sorted(total.items(), key=lambda pair: -pair[1])
     assert browse.best(lineage, 1, count=5) == ranked[:5]
     assert browse.terms(lineage, 1) == ["intelligibility", "pitch", "total"]

@@ -116,6 +116,7 @@ def _questions(path: Path, births: int) -> list[str]:
             "page of 50 in the middle": lambda: browse.page(lineage, 1, after=middle),
             "operator statistics": lambda: browse.operator_statistics(lineage, 1),
             "curve of the total": lambda: browse.curve(lineage, 1),
+            "curve of the total, at most 1,000 points": lambda: browse.curve(lineage, 1, most=1_000),
             "the ten best": lambda: browse.best(lineage, 1),
             "one candidate": lambda: lineage.candidate(1, middle),
         }

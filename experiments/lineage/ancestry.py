@@ -6,13 +6,9 @@ walk here visits an ancestor once (``UNION``, or a set): with ``UNION ALL`` the 
 
 from __future__ import annotations
 
-import heapq
-
 from experiments.lineage.errors import LineageError
 from experiments.lineage.reading import LineageReader
 from experiments.lineage.rows import birth_of, row_id
-
-_PIECE = 500  # ids per query
 
 
 def ancestors(lineage: LineageReader, run_id: int, birth: int, *, limit: int | None = None) -> list[int]:
@@ -98,36 +94,24 @@ def common_ancestor(lineage: LineageReader, run_id: int, births: list[int]) -> i
     if not births:
         raise LineageError("the common ancestor of no births was asked for; give one or more", "invalid")
     with lineage.turn("looking for the common ancestor"):
-        # Parents are born before their children, so going back from the latest of all lines together meets every
-        # birth once, after all its descendants: the first that every line has reached is the answer.
-        reached = {_known(lineage, run_id, birth): 0 for birth in births}
-        everyone = (1 << len(reached)) - 1
-        for bit, row in enumerate(reached):
-            reached[row] = 1 << bit
-        queue = [-row for row in reached]
-        heapq.heapify(queue)
-        parents: dict[int, list[int]] = {}
-        while queue:
-            row = -heapq.heappop(queue)
-            if reached[row] == everyone:
-                return birth_of(row)
-            if row not in parents:
-                parents.update(_parents(lineage, [row, *(-other for other in queue[: _PIECE - 1])]))
-            for parent in parents.pop(row):
-                if parent not in reached:
-                    reached[parent] = 0
-                    heapq.heappush(queue, -parent)
-                reached[parent] |= reached[row]
-            del reached[row]
-    return None
-
-
-def _parents(lineage: LineageReader, children: list[int]) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {child: [] for child in children}
-    marks = ",".join("?" * len(children))
-    for child, parent in lineage.query(f"SELECT child, parent FROM parents WHERE child IN ({marks})", children):
-        found[child].append(parent)
-    return found
+        for birth in births:
+            _known(lineage, run_id, birth)
+        # Parents are born before their children, so going back over all births from the latest one meets each after
+        # all its descendants.
+        latest, last = max(births), lineage.last_birth(run_id)
+        lines = [0] * (latest + 1)  # which of the births come from this one, as bits
+        for bit, birth in enumerate(set(births)):
+            lines[birth] = 1 << bit
+        everyone = (1 << len(set(births))) - 1
+        found = latest if lines[latest] == everyone else 0
+        for child, parent in lineage.pedigree.back_from(run_id, latest, last):
+            if child <= found:  # all that could follow are earlier
+                break
+            if child <= latest and (line := lines[child]):
+                lines[parent] = line = line | lines[parent]
+                if line == everyone and parent > found:
+                    found = parent
+    return found or None
 
 
 def _known(lineage: LineageReader, run_id: int, birth: int) -> int:

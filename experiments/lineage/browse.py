@@ -30,14 +30,14 @@ class Counts:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """A term in one generation.
+    """A term in one generation, or in several that follow each other.
 
     Attributes:
-        generation: Which.
+        generation: Which, the first of several.
         n: Births with a value.
         mean: Of these.
         best: Of these.
-        best_birth: The earliest that has it.
+        best_birth: The earliest that has it; of several generations, one that has it.
         best_so_far: In this and all earlier generations.
     """
 
@@ -119,14 +119,34 @@ def best(lineage: LineageReader, run_id: int, term: str = TOTAL, count: int = 10
     return [(birth, value) for birth, value in found]
 
 
-def curve(lineage: LineageReader, run_id: int, term: str = TOTAL) -> list[CurvePoint]:
-    """A term by generation; generations without a value are left out."""
+def curve(lineage: LineageReader, run_id: int, term: str = TOTAL, *, most: int | None = None) -> list[CurvePoint]:
+    """A term by generation; generations without a value are left out.
+
+    Args:
+        lineage: The file.
+        run_id: The run.
+        term: Which.
+        most: Of the points: where there are more generations, equally many that follow each other become one.
+    """
     with lineage.turn("reading a curve"):
-        found = lineage.query(
-            "SELECT generation, n, total, best, best_birth FROM generation_tallies WHERE run_id = ? AND name_id = "
-            "(SELECT text_id FROM texts WHERE key = ? AND text = ?) ORDER BY generation",
-            (run_id, text_key(term), term),
+        where = (
+            "FROM generation_tallies WHERE run_id = ? AND name_id = "
+            "(SELECT text_id FROM texts WHERE key = ? AND text = ?)"
         )
+        values = (run_id, text_key(term), term)
+        together = 1
+        if most is not None:
+            [(first, last)] = lineage.query(f"SELECT min(generation), max(generation) {where}", values)
+            together = 1 if first is None else -(-(last - first + 1) // most)
+        if together == 1:
+            found = lineage.query(f"SELECT generation, n, total, best, best_birth {where} ORDER BY generation", values)
+        else:
+            # SQLite takes best_birth from a row that has the maximum.
+            found = lineage.query(
+                f"SELECT ? + (generation - ?) / ? * ?, sum(n), sum(total), max(best), best_birth {where} "
+                "GROUP BY 1 ORDER BY 1",
+                (first, first, together, together, *values),
+            )
     points: list[CurvePoint] = []
     for generation, n, total, top, birth in found:
         so_far = max(top, points[-1].best_so_far) if points else top

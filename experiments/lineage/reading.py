@@ -21,6 +21,7 @@ from bark_infinity.voices.metadata import space_from_json
 from digital_evolution import Candidate, Genome, Parent
 from experiments.lineage import rows
 from experiments.lineage.errors import LineageError, explained
+from experiments.lineage.pedigree import Pedigree
 from experiments.lineage.records import Event, Life, Outcome, Run
 from experiments.lineage.rows import row_id
 from experiments.lineage.stored_voice import StoredVoice
@@ -68,6 +69,7 @@ class LineageReader:
         self._guard = threading.RLock()
         self._texts: dict[int, str] = {}
         self._voices: dict[int, VoiceHistory] = {}
+        self.pedigree = Pedigree(self.query)
         self._named_voices: WeakValueDictionary[int, VoiceHistory] = WeakValueDictionary()
 
     @in_turn

@@ -201,6 +201,21 @@ _V3 = (
     "ALTER TABLE runs ADD COLUMN execution TEXT NOT NULL DEFAULT '{}'",
     # JSON: terms that could not be judged, each with why
     "ALTER TABLE evaluations ADD COLUMN unknown_id INTEGER REFERENCES texts (text_id)",
+    # A curve is one name in all generations, so its rows lie together.
+    "CREATE TEMP TABLE old_tallies AS SELECT * FROM generation_tallies",
+    "DROP TABLE generation_tallies",
+    """CREATE TABLE generation_tallies (
+    run_id INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    name_id INTEGER NOT NULL,     -- of a term, or of asked, ok, rejected, failed
+    n INTEGER NOT NULL,
+    total REAL NOT NULL,
+    best REAL NOT NULL,
+    best_birth INTEGER NOT NULL,
+    PRIMARY KEY (run_id, name_id, generation)
+) STRICT, WITHOUT ROWID""",
+    "INSERT INTO generation_tallies SELECT * FROM old_tallies",
+    "DROP TABLE old_tallies",
 )
 
 STATEMENTS: dict[int, tuple[str, ...]] = {1: _V1, 2: _V2, 3: _V3}  # what each version adds

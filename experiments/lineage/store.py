@@ -366,6 +366,7 @@ class Lineage(LineageReader):
         self._tallies = Tallies(self._connection, self._text_id)
         self._texts.clear()
         self._voices.clear()
+        self.pedigree.forget()
 
     def _born(self, run_id: int) -> int:
         if run_id not in self._last_births:
