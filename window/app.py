@@ -19,9 +19,12 @@ from window.palette import PALETTES
 from window.panel import Panel
 from window.panels.board import BoardPanel
 from window.panels.compare import ComparePanel
+from window.panels.curves import CurvesPanel
+from window.panels.lineage import LineagePanel
 from window.panels.log import LogPanel
 from window.panels.run_control import RunControlPanel
 from window.panels.status import StatusPanel
+from window.panels.voice_map import VoiceMapPanel
 from window.player import Player
 from window.presenter import Presenter
 from window.screen import desktop_scale
@@ -41,6 +44,9 @@ def all_panels() -> dict[str, Panel]:
         "control": RunControlPanel(),
         "board": BoardPanel(),
         "compare": ComparePanel(),
+        "curves": CurvesPanel(),
+        "voice_map": VoiceMapPanel(),
+        "lineage": LineagePanel(),
         "log": LogPanel(),
         "status": StatusPanel(),
     }

@@ -91,11 +91,11 @@ def find_files() -> dict[str, Path]:
     return found
 
 
-def line_height(path: Path) -> float:
-    """Height of a font's line in em, from its ``hhea`` table; 1.2 where that cannot be read.
+def line_metrics(path: Path) -> tuple[float, float]:
+    """Ascent and height of a font's line in em, from its ``hhea`` table; (0.95, 1.2) where that cannot be read.
 
-    Dear PyGui sizes fonts by line height, which differs by a third between families; by this, letters are equally
-    large.
+    Dear PyGui sizes fonts by line height, which differs by a third between families, and draws lines from the top. By
+    these, letters are equally large, and stand on one line.
     """
     try:
         with path.open("rb") as file:
@@ -112,10 +112,10 @@ def line_height(path: Path) -> float:
             [units] = struct.unpack(">H", file.read(2))
             file.seek(tables[b"hhea"] + 4)
             ascent, descent = struct.unpack(">hh", file.read(4))
-        height = (ascent - descent) / units
+        above, height = ascent / units, (ascent - descent) / units
     except (OSError, struct.error, KeyError, ZeroDivisionError):
-        return 1.2
-    return float(height) if 0.8 < height < 2.5 else 1.2
+        return 0.95, 1.2
+    return (above, height) if 0.8 < height < 2.5 and 0 < above < height else (0.95, 1.2)
 
 
 class Fonts:
@@ -131,16 +131,18 @@ class Fonts:
     def __init__(self, scale: float) -> None:
         self.notices: list[str] = []
         self._fonts: dict[tuple[str, Role], int] = {}
+        self._above: dict[tuple[str, Role], float] = {}  # from the top of a line to where letters stand
         files = find_files()
         with dpg.font_registry():
             for family in _FILES:
                 path = files.get(family)
                 if path is None:
                     continue
-                height = line_height(path)
+                above, height = line_metrics(path)
                 roles: tuple[Role, ...] = ("title",) if family == "bold" else ("body", "small", "title")
                 for role in ("mono",) if family == "mono" else roles:
                     self._load(family, role, path, round(EM[role] * height * scale))
+                    self._above[family, role] = EM[role] * above * scale
         missing = [name for family, name in _NAMES.items() if not self._has(family)]
         if missing:
             hint = "; apt install fonts-dejavu-core fonts-noto-core fonts-noto-cjk" if sys.platform == "linux" else ""
@@ -163,18 +165,23 @@ class Fonts:
 
     def of(self, script: Script, role: Role = "body") -> Item:
         """The font for a script; 0, which binds none, where there is no font at all."""
-        if script == "latin" and role == "title":
-            family = "bold"
-        elif script == "latin" and role == "mono":
-            family = "mono"
-        else:
-            family = script
+        found = self._found(script, role)
+        return self._default if found is None else self._fonts[found]
+
+    def _found(self, script: Script, role: Role) -> tuple[str, Role] | None:
+        family: str = script
+        if script == "latin" and role in ("title", "mono"):
+            family = "bold" if role == "title" else "mono"
         if role == "mono" and family != "mono":
             role = "small"
-        for name in (family, "latin", "symbols"):
-            if (name, role) in self._fonts:
-                return self._fonts[name, role]
-        return self._default
+        return next((key for name in (family, "latin", "symbols") if (key := (name, role)) in self._fonts), None)
+
+    def drop(self, script: Script, role: Role = "body") -> int:
+        """How much lower a text of a script is placed, in pixels, to stand on the line of Latin text."""
+        latin, found = self._found("latin", role), self._found(script, role)
+        if latin is None or found is None:
+            return 0
+        return round(self._above[latin] - self._above[found])
 
     def width(self, text: str, script: Script, role: Role = "body") -> float:
         """Width of a text in pixels; an estimate before the first frame, when nothing is measured yet."""

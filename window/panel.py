@@ -89,6 +89,10 @@ class Desk(Protocol):
         """Width of a text in real pixels; an estimate before the first frame."""
         ...
 
+    def drop(self, script: Script, role: Role = "body") -> int:
+        """How much lower a text of a script is placed, in real pixels, to stand on the line of Latin text."""
+        ...
+
     def set_text(self, item: Item, text: str, role: Role = "body") -> None:
         """Sets a text widget's value, with unsupported signs spelled out, and binds the font that its script needs."""
         ...
@@ -115,8 +119,11 @@ class Desk(Protocol):
         """Shows a page of the middle."""
         ...
 
-    def play(self, birth: int) -> None:
-        """Plays a birth's clip, or saves it where nothing can be played; the status bar says which."""
+    def play(self, birth: int, *, match: bool = False) -> None:
+        """Plays a birth's clip, or saves it where nothing can be played; the status bar says which.
+
+        With ``match`` it is played as loud as all others, so that nobody prefers the louder one.
+        """
         ...
 
     def play_clip(self, clip: Clip, name: str) -> None:

@@ -192,6 +192,10 @@ class Presenter:
         """See `Desk`."""
         return self._fonts.width(text, script, role)
 
+    def drop(self, script: Script, role: Role = "body") -> int:
+        """See `Desk`."""
+        return self._fonts.drop(script, role)
+
     def set_text(self, item: Item, text: str, role: Role = "body") -> None:
         """See `Desk`."""
         drawable = "\n".join(map(spelled_out, text.split("\n")))

@@ -111,12 +111,12 @@ class RunState(Model):
         own, state = self.opened.source == "own", self.state
         ended = state in ("done", "stopped", "failed")
         return Controls(
-            start=state in ("idle", "done", "stopped", "failed") or not own,
+            start=state == "idle",
             pause=own and state == "running",
             proceed=own and state in ("paused", "pausing"),
             step=own and state == "paused",
             stop=own and state in ("loading", "running", "pausing", "paused"),
-            resume=self.opened.source != "none" and (ended or not own),
+            resume=self.opened.source != "none" and ended,
             judge=own and state in ("running", "paused", "pausing"),
             branch=self.opened.source != "none" and self.told > 0,
         )

@@ -7,15 +7,15 @@ from collections.abc import Callable
 import dearpygui.dearpygui as dpg
 
 from experiments.board.cards import CardFacts
-from experiments.board.text import Kind, lay_out, runs, shortened
-from experiments.board.waves import MOMENTS, Outline
-from window.palette import Colour, faded
+from experiments.board.text import shortened
+from experiments.board.waves import Outline
 from window.panel import Desk, Item
+from window.prompt import LINE, PromptText
 from window.theme import BARS
+from window.wave import Wave
 
 Act = Callable[[str, int], None]  # what was asked for, and in which place
 
-_PIECES = 12  # text widgets for one prompt: runs of one colour, font and line
 _PAD = 10
 _BUTTONS = (
     ("like", "♥", "like  (L)"),
@@ -42,10 +42,6 @@ class Card:
         self.explained: object = None  # what the explanation is of
         self._width = self._height = 0
         self._shown: tuple[object, ...] = ()
-        self._facts: CardFacts | None = None
-        self._outline: Outline | None = None
-        self._wave_size = (0, 0)
-        self._head = 0
         tag = f"board.{place}"
         self.root = dpg.add_child_window(
             parent=parent, tag=tag, no_scrollbar=True, no_scroll_with_mouse=True, show=False
@@ -58,12 +54,8 @@ class Card:
         self._line = dpg.add_text("", parent=self.root, color=p.muted)
         dpg.bind_item_font(self._line, desk.font("gen", "small"))
         self._badges = [dpg.add_text("", parent=self.root, show=False) for _ in range(2)]
-        self._pieces = [dpg.add_text("", parent=self.root, show=False) for _ in range(_PIECES)]
-        self._wave_at = dpg.add_group(parent=self.root)  # a drawing cannot be placed, a group can
-        self._wave = dpg.add_drawlist(parent=self._wave_at, width=10, height=10, tag=f"{tag}.wave")
-        self._axis = dpg.draw_line((0, 0), (0, 0), parent=self._wave, color=p.line)
-        self._lines = [dpg.draw_line((0, 0), (0, 0), parent=self._wave, thickness=desk.px(1.5)) for _ in range(MOMENTS)]
-        self._head_line = dpg.draw_line((0, 0), (0, 0), parent=self._wave, color=p.text, show=False)
+        self._prompt = PromptText(self.root, desk)
+        self._wave = Wave(self.root, desk, f"{tag}.wave")
         self._bar = dpg.add_progress_bar(parent=self.root, tag=f"{tag}.bar", height=desk.px(5), width=10)
         self._total = dpg.add_text("", parent=self.root)
         self._verdict = dpg.add_text("", parent=self.root, show=False)
@@ -91,7 +83,7 @@ class Card:
         with dpg.item_handler_registry() as handlers:
             dpg.add_item_clicked_handler(callback=self._clicked, user_data="select")
             dpg.add_item_double_clicked_handler(callback=self._clicked, user_data="detail")
-        for item in (self._wave, self._title, self._line, *self._pieces):
+        for item in (self._wave.item, self._title, self._line, *self._prompt.items):
             dpg.bind_item_handler_registry(item, handlers)
 
     def _pressed(self, _sender: Item, _data: object, name: str) -> None:
@@ -141,10 +133,8 @@ class Card:
             self._clear()
             return
         if facts != before[0]:
-            self._facts = facts
             self._show_facts(facts)
         if outline is not before[1] or facts != before[0]:
-            self._outline = outline
             self._show_outline(facts, outline)
         if at != before[2]:
             dpg.bind_item_theme(self.root, self._desk.theme("card.at" if at else "card"))
@@ -153,24 +143,23 @@ class Card:
         if playing != before[4]:
             dpg.configure_item(self._play, label="■ stop" if playing else "▶ play")
             dpg.bind_item_theme(self._play, self._desk.theme("accent") if playing else 0)
-            dpg.configure_item(self._head_line, show=playing)
-            self._head = 0
-            self._show_outline(facts, outline)
+            self._wave.play(0.0 if playing else None)
 
     def _clear(self) -> None:
-        for item in (*self._badges, *self._pieces, self._verdict, self._total, self._bar):
+        self._prompt.hide()
+        for item in (*self._badges, self._verdict, self._total, self._bar):
             dpg.configure_item(item, show=False)
         dpg.set_value(self._title, "")
         dpg.set_value(self._line, "")
         dpg.bind_item_theme(self.root, self._desk.theme("card"))
-        for item in (self._play, *self._buttons.values(), self._wave, self._key):
+        for item in (self._play, *self._buttons.values(), self._wave.item, self._key):
             dpg.configure_item(item, show=False)
 
     def _show_facts(self, facts: CardFacts) -> None:
         desk, px = self._desk, self._desk.px
         p, pad = desk.palette, px(_PAD)
         inner = self._width - 2 * pad
-        for item in (self._play, *self._buttons.values(), self._wave, self._key):
+        for item in (self._play, *self._buttons.values(), self._wave.item, self._key):
             dpg.configure_item(item, show=True)
         dpg.set_value(self._title, f"#{facts.birth}")
         right = self._width - pad
@@ -181,7 +170,8 @@ class Card:
             script = "symbols" if badge.text[0] == "★" else "latin"
             dpg.bind_item_font(item, desk.font(badge.text, "small"))
             right -= int(desk.width(badge.text, script, "small"))
-            dpg.configure_item(item, show=True, pos=(right, px(8)), color=getattr(p, badge.tone))
+            y = px(9) + desk.drop(script, "small")
+            dpg.configure_item(item, show=True, pos=(right, y), color=getattr(p, badge.tone))
             dpg.set_value(item, badge.text)
             right -= px(8)
         after = pad + int(desk.width(f"#{facts.birth}", "latin", "title")) + px(7)
@@ -189,14 +179,12 @@ class Card:
         dpg.set_value(self._line, line if right - after > px(30) else "")
         dpg.configure_item(self._line, pos=(after, px(9)))
         top = px(30)
-        lines, tall = (2, px(19)) if self._height > px(165) else (1, px(19))
-        self._show_prompt(facts.prompt, pad, top, inner, lines, tall)
+        lines = 2 if self._height > px(165) else 1
+        self._prompt.show(facts.prompt, pad, top, inner, lines)
         below = self._height - px(25) - px(8)
-        wave_top = top + lines * tall + px(3)
-        self._wave_size = (inner, max(below - wave_top - px(20), px(8)))
-        width, height = self._wave_size
-        dpg.configure_item(self._wave_at, pos=(pad, wave_top))
-        dpg.configure_item(self._wave, width=width, height=height)
+        wave_top = top + lines * px(LINE) + px(4)
+        width, height = inner, max(below - wave_top - px(20), px(8))
+        self._wave.move(pad, wave_top, width, height)
         measure = px(38)
         y = height + px(9)
         share = 0.0 if facts.total is None else facts.total
@@ -204,7 +192,7 @@ class Card:
         dpg.configure_item(self._bar, show=judged, pos=(pad, wave_top + y - px(2)), width=width - measure)
         dpg.set_value(self._bar, share)
         dpg.bind_item_theme(self._bar, desk.theme(f"bar.{min(int(share * BARS), BARS - 1)}"))
-        dpg.configure_item(self._total, show=judged, pos=(pad + width - px(30), wave_top + y - px(9)))
+        dpg.configure_item(self._total, show=judged, pos=(pad + width - px(30), wave_top + y - px(11)))
         dpg.set_value(self._total, f"{share:.2f}")
         dpg.configure_item(
             self._verdict, show=not judged, pos=(pad, wave_top + y - px(9)), color=getattr(p, facts.tone)
@@ -221,54 +209,10 @@ class Card:
             dpg.bind_item_theme(self._buttons[name], desk.theme(theme))
         dpg.configure_item(self._play, enabled=facts.audible)
 
-    def _show_prompt(self, prompt: str, x: int, y: int, width: int, lines: int, tall: int) -> None:
-        desk, p = self._desk, self._desk.palette
-        colours: dict[Kind, Colour] = {"plain": p.text, "tag": p.tag, "speaker": p.tag, "song": p.accent}
-        placed = lay_out(runs(prompt), width, lines, desk.width)
-        for item, piece in zip(self._pieces, placed[:_PIECES] + [None] * _PIECES, strict=False):
-            if piece is None:
-                dpg.configure_item(item, show=False)
-                continue
-            dpg.bind_item_font(item, desk.font_of(piece.script))
-            dpg.set_value(item, piece.text)
-            dpg.configure_item(
-                item, show=True, pos=(x + int(piece.x), y + piece.line * tall), color=colours[piece.kind]
-            )
-
     def _show_outline(self, facts: CardFacts, outline: Outline | None) -> None:
         p = self._desk.palette
-        width, height = self._wave_size
-        middle = height / 2
-        dpg.configure_item(self._axis, p1=(0, middle), p2=(width, middle), show=True)
-        if outline is None:
-            for line in self._lines:
-                dpg.configure_item(line, show=False)
-            return
-        colour = p.faint if facts.total is None else p.ramp(facts.total)
-        self._colours = (colour, faded(colour, 110))
-        peak = max(float(outline.high.max()), -float(outline.low.min()), 1e-3)
-        reach = middle * min(1.0, 0.35 + 0.65 * peak) / peak  # quiet clips stay visible, loud ones stay larger
-        step = width / MOMENTS
-        for number, line in enumerate(self._lines):
-            x = (number + 0.5) * step
-            dpg.configure_item(
-                line,
-                p1=(x, middle - float(outline.high[number]) * reach - 0.5),
-                p2=(x, middle - float(outline.low[number]) * reach + 0.5),
-                color=colour,
-                show=True,
-            )
+        self._wave.show(outline, p.faint if facts.total is None else p.ramp(facts.total))
 
     def move_head(self, share: float) -> None:
-        """Shows how far the clip is that plays: what is still to come is dimmer."""
-        if self._outline is None:
-            return
-        width, height = self._wave_size
-        dpg.configure_item(self._head_line, p1=(share * width, 0), p2=(share * width, height))
-        head = int(share * MOMENTS)
-        if self._head == 0:
-            for line in self._lines:
-                dpg.configure_item(line, color=self._colours[1])
-        for line in self._lines[self._head : head]:
-            dpg.configure_item(line, color=self._colours[0])
-        self._head = max(head, 1)
+        """Shows how far the clip is that plays."""
+        self._wave.play(share)
