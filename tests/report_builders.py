@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,6 +46,7 @@ def evolved_run(
     config: dict[str, Any] = CONFIG,
     prompts: tuple[str, ...] = PROMPTS,
     clips: int = 12,
+    said: bool = True,
     seed: int = 5,
 ) -> int:
     """Records a run whose children are a little better than their parents; every fifth birth is of the control arm."""
@@ -74,7 +74,8 @@ def evolved_run(
     best = sorted(totals, key=lambda birth: -totals[birth])
     for birth in best[:clips]:
         keep_clip(lineage, run.run_id, birth, tone(pitch[birth]).astype(np.float32), RATE)
-    _said(lineage, run.run_id, best)
+    if said:
+        _said(lineage, run.run_id, best)
     lineage.set_state(run.run_id, "done", f"{births} evaluations are done")
     return run.run_id
 
@@ -141,8 +142,3 @@ def _said(lineage: Lineage, run_id: int, best: list[int]) -> None:
     people.tag(lineage, run_id, best[0], "favourite")
     people.tag(lineage, run_id, best[0], "narrator")
     people.note(lineage, run_id, best[0], "Warm, and no lisp any more. <em>Keep!</em>")
-
-
-def database(folder: Path) -> Path:
-    """Where a test's lineage is."""
-    return folder / "runs.db"

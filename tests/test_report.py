@@ -153,6 +153,10 @@ def test_winners_are_the_best_evolved_births_and_the_best_random_one(evening):
         terms = {row[0]: row[2] for row in rows(next(shown.all("table"))) if len(row) == 5}
         assert terms == {name: f"{term.value:.2f}" for name, term in life.outcome.score.terms.items()}
         line = ancestry.primary_line(lineage, run_id, life.candidate.birth)
+        if len(line) == 1:
+            assert not list(shown.all("ol"))
+            assert "random, drawn without parents" in shown.text
+            continue
         steps = [step.text for step in next(shown.all("ol")).all("li")]
         told = [int(match[1]) for step in steps if (match := re.match(r"Birth (\d+), ", step))]
         assert told == sorted(line) if len(line) <= 16 else told == sorted([*line[:12], *line[-3:]])
@@ -382,7 +386,7 @@ def test_hostile_and_foreign_text_is_shown_as_text(tmp_path):
     assert said[3] == "[U+202E]evil\u202c ␀␇ \ud7ff & &amp; ' ` ${x} {{x}}"
     assert said[4].startswith("مرحبا <b> שלום 👩‍👩‍👧 ♪ 日本語 長長")
     assert said[4].endswith(" more characters)")
-    assert f"{HOSTILE[1]} {HOSTILE[0]}" in next(page.all("ol")).text
+    assert f"{HOSTILE[1]} {HOSTILE[0]}" in next(page.all("article")).text
     assert any("half a character" in block.text and "\ufffd" in block.text for block in page.all("pre"))
     assert next(page.all("h1")).text == HOSTILE[1]
     assert all(one.attributes.get("dir") == "auto" for one in page.all("p", class_="said"))

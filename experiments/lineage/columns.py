@@ -130,6 +130,20 @@ def columns(lineage: LineageReader, run_id: int, *, terms: Sequence[str] = (), m
     )
 
 
+def prompts(lineage: LineageReader, run_id: int) -> list[str]:
+    """The prompt of every birth, in birth order; equal ones are one string."""
+    found: list[str] = []
+    while True:
+        with lineage.turn("reading prompts"):
+            piece = lineage.query(
+                "SELECT prompt_id FROM births WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
+                (row_id(run_id, len(found) + 1), row_id(run_id, MAX_BIRTH), _PIECE),
+            )
+            found += [lineage.text(prompt) for (prompt,) in piece]
+        if len(piece) < _PIECE:
+            return found
+
+
 def _term_values(texts: Sequence[str | None], names: Sequence[str]) -> NDArray[np.float64]:
     values = np.full((len(texts), len(names)), np.nan)
     if names:

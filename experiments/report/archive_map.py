@@ -1,4 +1,4 @@
-"""The archive map: the best birth of every cell of a grid over two measures.
+"""The archive map: the best birth of every cell of a grid over two measures or categories.
 
 MAP-Elites runs bring their grid along. For others the same picture is drawn over two measures that every clip has,
 between the 1st and 99th percentile, so that one odd clip does not squeeze all others into a corner.
@@ -7,29 +7,57 @@ between the 1st and 99th percentile, so that one odd clip does not squeeze all o
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from experiments.lineage.columns import Columns
+from bark_infinity.requests import RenderSettings
+from digital_evolution import Genome
+from experiments.lineage.columns import Columns, prompts
+from experiments.lineage.reading import LineageReader
+from experiments.lineage.records import Run
 from experiments.report.findings import Floats, Ints
 from experiments.report.markup import Html, joined, number, tag
 
+Flags = NDArray[np.bool_]
+
 FAVOURITES = ("f0_median_hz", "centroid_hz", "onset_rate_hz", "duration_s")  # where the run names no axes
-_CELLS = (24, 16)
+_FINEST = (24, 16)  # cells of a grid that is chosen here
 _WIDTH, _HEIGHT = 640, 360
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 10, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 84, 12, 10, 46
+_INNER = _WIDTH - _LEFT - _RIGHT
+_MOST_TITLES = 2_000  # cells that say what they are; in finer maps nobody meets one with a pointer
 _MOST_CELLS = 60  # along an axis of a picture
 _SHADES = 6
 
 
+class Axis(Protocol):
+    """One direction of a map."""
+
+    @property
+    def name(self) -> str:
+        """What is along it."""
+
+    @property
+    def cells(self) -> int:
+        """How many there are."""
+
+    def label(self, cell: int) -> str:
+        """What a cell stands for."""
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Places, as shares of the axis, and what is written there."""
+
+
 @dataclass(frozen=True)
-class Axis:
+class Measured:
     """A measure, cut into equal cells from low to high; what lies outside is in the outermost ones."""
 
-    measure: str
+    name: str
     low: float
     high: float
     cells: int
@@ -40,10 +68,35 @@ class Axis:
         at = np.minimum(np.nan_to_num(share) * self.cells, self.cells - 1).astype(np.int64)
         return np.where(np.isnan(values), -1, at)
 
-    def edges(self, cell: int) -> tuple[float, float]:
+    def label(self, cell: int) -> str:
         """Where a cell begins and ends."""
         width = (self.high - self.low) / self.cells
-        return self.low + cell * width, self.low + (cell + 1) * width
+        return f"{number(self.low + cell * width, 2)} to {number(self.low + (cell + 1) * width, 2)}"
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """At every quarter."""
+        return [(at / 4, number(self.low + at / 4 * (self.high - self.low), 2)) for at in range(5)]
+
+
+@dataclass(frozen=True)
+class Categories:
+    """A property of the prompt, a cell for each of its values."""
+
+    name: str
+    values: tuple[str, ...]
+
+    @property
+    def cells(self) -> int:
+        """How many there are."""
+        return len(self.values)
+
+    def label(self, cell: int) -> str:
+        """The value itself."""
+        return self.values[cell]
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """In the middle of every cell."""
+        return [((at + 0.5) / self.cells, value[:14]) for at, value in enumerate(self.values)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,59 +123,91 @@ class ArchiveMap:
         return math.prod(axis.cells for axis in self.axes)
 
 
-def configured_axes(config: Mapping[str, Any]) -> tuple[tuple[Axis, ...], tuple[str, ...]]:
-    """The measured axes that a run's config asks for, and the names of others; none for runs without a map."""
+def configured_axes(config: Mapping[str, Any]) -> tuple[list[Measured | str], list[str]]:
+    """The axes that a run's config asks for, the first two of them and the names of the others.
+
+    Returns:
+        Measures as axes, categories by their names; nothing for runs without a map.
+    """
     algorithm = config.get("algorithm")
     given = algorithm.get("axes") if isinstance(algorithm, Mapping) else None
-    axes: list[Axis] = []
+    axes: list[Measured | str] = []
     others: list[str] = []
     for one in given if isinstance(given, Sequence) and not isinstance(given, str) else ():
         if not isinstance(one, Mapping):
             continue
-        try:
-            axis = Axis(str(one["measure"]), float(one["low"]), float(one["high"]), int(one["cells"]))
-        except (KeyError, TypeError, ValueError, OverflowError):
-            axis = Axis("", 0, 0, 0)
-        drawable = axis.measure and -math.inf < axis.low < axis.high < math.inf and 1 <= axis.cells <= _MOST_CELLS
-        if drawable and len(axes) < 2:
+        category = one.get("category")
+        axis: Measured | str | None = category if isinstance(category, str) and category else _measured(one)
+        if axis is not None and len(axes) < 2:
             axes.append(axis)
         else:
-            others.append(str(one.get("category") or one.get("measure") or one.get("name") or "?"))
-    return tuple(axes), tuple(others)
+            others.append(str(category or one.get("measure") or "an axis"))
+    return axes, others
 
 
-def draw_from(
-    table: Columns, values: Floats, members: np.ndarray[Any, np.dtype[np.bool_]], config: Mapping[str, Any]
-) -> ArchiveMap | None:
+def _measured(given: Mapping[str, Any]) -> Measured | None:
+    """An axis that can be drawn; None for any other."""
+    try:
+        axis = Measured(str(given["measure"]), float(given["low"]), float(given["high"]), int(given["cells"]))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    fits = axis.name and -math.inf < axis.low < axis.high < math.inf and 1 <= axis.cells <= _MOST_CELLS
+    return axis if fits else None
+
+
+def draw_from(lineage: LineageReader, run: Run, table: Columns, values: Floats, members: Flags) -> ArchiveMap | None:
     """The map of some births of a run; None when nothing can be placed.
 
     Args:
-        table: All births, with the measures of the axes, or of `FAVOURITES`.
+        lineage: The file.
+        run: The run.
+        table: All births, with the measures of its axes, or of `FAVOURITES`.
         values: (N,) what elites are best in.
         members: (N,) which births count.
-        config: Of the run.
     """
-    axes, left_out = configured_axes(config)
-    own = bool(axes)
+    given, left_out = configured_axes(run.config)
     known = members & ~np.isnan(values)
-    if not own:
-        axes = _chosen_axes(table, known)
-    if not axes or not known.any():
+    placed = [
+        _categorised(lineage, run, one, len(table)) if isinstance(one, str) else _placed(one, table) for one in given
+    ]
+    if not placed:
+        placed = [_placed(one, table) for one in _chosen_axes(table, known)]
+    if not placed or not known.any():
         return None
-    cells = np.stack([axis.cell(np.asarray(table.measures[axis.measure])) for axis in axes])  # (axes, N)
-    placed = np.flatnonzero(known & (cells >= 0).all(axis=0))
+    cells = np.stack([own for _, own in placed])  # (axes, N)
     elites: dict[tuple[int, ...], tuple[int, float]] = {}
     births: dict[tuple[int, ...], int] = {}
-    for row in placed:  # in birth order: among equals the first stays, as in MAP-Elites
-        cell = tuple(int(one) for one in cells[:, row])
+    for row in np.flatnonzero(known & (cells >= 0).all(axis=0)):
+        # In birth order: among equals the first stays, as in MAP-Elites.
+        cell = tuple(cells[:, row].tolist())
         births[cell] = births.get(cell, 0) + 1
         if cell not in elites or values[row] > elites[cell][1]:
             elites[cell] = (int(table.births[row]), float(values[row]))
-    return ArchiveMap(axes, own, elites, births, left_out) if elites else None
+    return (
+        ArchiveMap(tuple(axis for axis, _ in placed), bool(given), elites, births, tuple(left_out)) if elites else None
+    )
 
 
-def _chosen_axes(table: Columns, known: np.ndarray[Any, np.dtype[np.bool_]]) -> tuple[Axis, ...]:
-    axes: list[Axis] = []
+def _placed(axis: Measured, table: Columns) -> tuple[Axis, Ints]:
+    return axis, axis.cell(np.asarray(table.measures[axis.name]))
+
+
+def _categorised(lineage: LineageReader, run: Run, name: str, count: int) -> tuple[Axis, Ints]:
+    """The most frequent categories, and each birth's; -1 for births of others, or of a category unknown here."""
+    from experiments.breeding import CATEGORIES
+
+    texts = prompts(lineage, run.run_id)[:count]  # more may have been born meanwhile
+    of = CATEGORIES.get(name)
+    spoken = RenderSettings(semantic_allow_early_stop=False)  # with which a genome may have no words
+    found = {one: of(Genome(one, settings=spoken)) if of else "" for one in dict.fromkeys(texts)}
+    frequent = Counter(found[one] for one in texts).most_common(_FINEST[0])
+    axis = Categories(name, tuple(sorted(value for value, _ in frequent)))
+    places = {value: at for at, value in enumerate(axis.values)}
+    return axis, np.array([places.get(found[one], -1) for one in texts], np.int64)
+
+
+def _chosen_axes(table: Columns, known: Flags) -> list[Measured]:
+    axes: list[Measured] = []
     for name, column in table.measures.items():
         own = column[known]
         own = own[~np.isnan(own)]
@@ -130,75 +215,50 @@ def _chosen_axes(table: Columns, known: np.ndarray[Any, np.dtype[np.bool_]]) -> 
             continue
         low, high = (float(one) for one in np.percentile(own, (1, 99)))
         if low < high:
-            axes.append(Axis(name, low, high, _CELLS[len(axes)]))
-    return tuple(axes) if len(axes) == 2 else ()
+            cells = max(6, round(math.sqrt(len(own))))  # so that some cells hold more than one birth
+            axes.append(Measured(name, low, high, min(cells, _FINEST[len(axes)])))
+    return axes if len(axes) == 2 else []
 
 
 def picture(drawn: ArchiveMap, shown: str) -> Html:
     """The map as SVG: the better the elite of a cell, the stronger its colour."""
     across = drawn.axes[0]
     up = drawn.axes[1] if len(drawn.axes) > 1 else None
-    rows = up.cells if up else 1
-    height = _HEIGHT if up else 120
-    width_px = (_WIDTH - _LEFT - _RIGHT) / across.cells
-    height_px = (height - _TOP - _BOTTOM) / rows
+    height = _HEIGHT if up else _TOP + 64 + _BOTTOM
+    bottom = height - _BOTTOM
+    width_px, height_px = _INNER / across.cells, (bottom - _TOP) / (up.cells if up else 1)
     best = [value for _, value in drawn.elites.values()]
     low, high = min(best), max(best)
-    parts: list[Html] = []
-    bottom = height - _BOTTOM
-    parts.append(tag("rect", class_="ground", x=_LEFT, y=_TOP, width=_WIDTH - _LEFT - _RIGHT, height=bottom - _TOP))
+    titled = len(drawn.elites) <= _MOST_TITLES
+    parts = [tag("rect", class_="ground", x=_LEFT, y=_TOP, width=_INNER, height=bottom - _TOP)]
     for cell, (birth, value) in sorted(drawn.elites.items()):
         row = cell[1] if up else 0
         shade = 1 + min(_SHADES - 1, int((value - low) / (high - low) * _SHADES)) if high > low else _SHADES
-        where = f"{across.measure} {_range(across, cell[0])}"
-        if up:
-            where += f", {up.measure} {_range(up, row)}"
+        where = ", ".join(f"{axis.name} {axis.label(at)}" for axis, at in zip(drawn.axes, cell, strict=True))
+        words = f"{where}: best {number(value)}, birth {birth} (of {drawn.births[cell]})"
         parts.append(
             tag(
                 "rect",
-                tag("title", f"{where}: best {number(value)}, birth {birth} (of {drawn.births[cell]})"),
+                tag("title", words) if titled else None,
                 class_=f"cell s{shade}",
                 x=round(_LEFT + cell[0] * width_px + 0.5, 1),
                 y=round(bottom - (row + 1) * height_px + 0.5, 1),
                 width=round(max(width_px - 1, 1), 1),
                 height=round(max(height_px - 1, 1), 1),
             )
-            if len(drawn.elites) <= 2_000
-            else tag(
-                "rect",
-                class_=f"cell s{shade}",
-                x=round(_LEFT + cell[0] * width_px, 1),
-                y=round(bottom - (row + 1) * height_px, 1),
-                width=round(width_px, 1),
-                height=round(height_px, 1),
-            )
         )
-    parts += _labels(across, bottom, up)
+    for share, label in across.ticks():
+        anchor = "start" if share == 0 else "end" if share == 1 else "middle"
+        parts.append(tag("text", label, x=round(_LEFT + share * _INNER, 1), y=bottom + 17, text_anchor=anchor))
+    parts.append(tag("text", across.name, class_="axis", x=_LEFT + _INNER / 2, y=bottom + 37, text_anchor="middle"))
+    for share, label in up.ticks() if up else ():
+        y = min(max(bottom - share * (bottom - _TOP) + 4, _TOP + 8), bottom)
+        parts.append(tag("text", label, x=_LEFT - 7, y=round(y, 1), text_anchor="end"))
+    if up:
+        middle = (bottom + _TOP) / 2
+        turned = f"rotate(-90 14 {middle:g})"
+        parts.append(tag("text", up.name, class_="axis", x=14, y=middle, text_anchor="middle", transform=turned))
     words = f"{len(drawn.elites)} of {drawn.size} cells are filled; the best of each by {shown}"
     return tag(
         "svg", tag("title", words), joined(parts), class_="chart map", viewBox=f"0 0 {_WIDTH} {height}", role="img"
     )
-
-
-def _labels(across: Axis, bottom: float, up: Axis | None) -> list[Html]:
-    width = _WIDTH - _LEFT - _RIGHT
-    parts: list[Html] = []
-    for share in (0, 0.25, 0.5, 0.75, 1):
-        value = across.low + share * (across.high - across.low)
-        anchor = "start" if share == 0 else "end" if share == 1 else "middle"
-        parts.append(tag("text", number(value, 2), x=_LEFT + share * width, y=bottom + 17, text_anchor=anchor))
-    parts.append(tag("text", across.measure, class_="axis", x=_LEFT + width / 2, y=bottom + 37, text_anchor="middle"))
-    if up:
-        for share in (0, 0.25, 0.5, 0.75, 1):
-            y = bottom - share * (bottom - _TOP)
-            value = up.low + share * (up.high - up.low)
-            parts.append(tag("text", number(value, 2), x=_LEFT - 7, y=min(max(y + 4, 18), bottom), text_anchor="end"))
-        middle = (bottom + _TOP) / 2
-        turned = f"rotate(-90 14 {middle:g})"
-        parts.append(tag("text", up.measure, class_="axis", x=14, y=middle, text_anchor="middle", transform=turned))
-    return parts
-
-
-def _range(axis: Axis, cell: int) -> str:
-    low, high = axis.edges(cell)
-    return f"{number(low, 2)} to {number(high, 2)}"

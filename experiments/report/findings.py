@@ -243,7 +243,7 @@ def _causes(lineage: LineageReader, run_id: int) -> tuple[Cause, ...]:
     grouped: dict[tuple[str, str], Cause] = {}
     for status, reason, count, first in browse.reasons(lineage, run_id):
         # Reasons that differ in their numbers alone are one reason.
-        plain = re.sub(r"\d+(?:[.,]\d+)*(?:e[-+]?\d+)?", "…", reason[:400])
+        plain = re.sub(r"(?<![\w.])[-+−]?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?", "…", reason[:400])
         before = grouped.get((status, plain))
         total = count + (0 if before is None else before.count)
         example = first if before is None else min(first, before.example)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 
 from experiments.lineage.reading import LineageReader
 from experiments.report import sections
@@ -106,12 +107,23 @@ def _head(findings: Findings) -> Html:
         tag("p", "Run report, begun ", day(run.created_at), ", ", state, why, class_="over"),
         tag("h1", text(run.name, 300), dir="auto"),
         tag("p", foreign(str(description), 600), class_="soft") if description else None,
+        _asked_for(findings),
         tag("p", tag("b", "The run failed. "), foreign(run.reason or "No reason was recorded.", 2_000), class_="alarm",
             role="alert")
         if run.state == "failed"
         else None,
         tag("p", _verdict(findings), class_="verdict"),
     )  # fmt: skip
+
+
+def _asked_for(findings: Findings) -> Html | None:
+    """The objectives as the recipe writes them."""
+    judge = findings.run.config.get("judge")
+    objectives = judge.get("objectives") if isinstance(judge, Mapping) else None
+    if not isinstance(objectives, list) or not objectives:
+        return None
+    listed = [part for one in objectives[:20] for part in (", ", foreign(str(one), 120))][1:]
+    return tag("p", "Asked for: ", joined(listed), class_="soft")
 
 
 def _verdict(findings: Findings) -> Html:

@@ -12,6 +12,7 @@ _WORDS = {
     "founder": "given at the start",
     "immigrant": "random, drawn without parents",
     "control": "random, drawn without parents; never breeds",
+    "by hand": "made by a person",
     # voices
     "crop": "last {drop} semantic tokens cut off",
     "length": "only the last {keep} semantic tokens kept",
@@ -27,6 +28,12 @@ _WORDS = {
     "rerender": "the same words said again by the same voice; coarse {coarse_temp}, fine {fine_temp}",
     "rerender_fine": "fine detail rendered again at temperature {fine_temp}",
     "chimera": "says what the first parent says, sounds like the second; coarse {coarse_temp}, fine {fine_temp}",
+    # settings
+    "temperature": "{setting} set to {to}",
+    "top_k": "{setting} set to {to}",
+    "top_p": "{setting} set to {to}",
+    "min_eos_p": "{setting} set to {to}",
+    "settings_crossover": "from the second parent: {from_second}",
     # prompts
     "tag_insert": "tag {tag} put in at place {place}",
     "unofficial_tag_insert": "tag {tag} put in at place {place}",

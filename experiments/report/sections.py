@@ -215,7 +215,7 @@ def archive_map(drawn: ArchiveMap | None, shown: str | None) -> Html:
     if drawn is None:
         words = "No birth has a value and the measures that a map needs."
         return section("map", "Map", tag("p", words, class_="empty"))
-    names = " × ".join(axis.measure for axis in drawn.axes)
+    names = " × ".join(axis.name for axis in drawn.axes)
     what = "The run's own map of elites" if drawn.own else "Drawn over two measures; the run itself keeps no map"
     left_out = f" Not drawn: {', '.join(drawn.left_out)}; a cell shows the best over it." if drawn.left_out else ""
     words = (
@@ -225,11 +225,10 @@ def archive_map(drawn: ArchiveMap | None, shown: str | None) -> Html:
     ranked = sorted(drawn.elites.items(), key=lambda item: (-item[1][1], item[1][0]))[:_MOST_ROWS]
     rows = []
     for cell, (birth, value) in ranked:
-        ranges = [axis.edges(at) for axis, at in zip(drawn.axes, cell, strict=True)]
-        spans = [f"{number(low, 1)} to {number(high, 1)}" for low, high in ranges]
+        spans = [axis.label(at) for axis, at in zip(drawn.axes, cell, strict=True)]
         kinds = "h" + "n" * len(spans) + "nn"
         rows.append(tag("tr", cells(f"{birth}", *spans, number(value), drawn.births[cell], kinds=kinds)))
-    heads = [("Birth", ""), *((axis.measure, "n") for axis in drawn.axes), (shown or "", "n"), ("Births there", "n")]
+    heads = [("Birth", ""), *((axis.name, "n") for axis in drawn.axes), (shown or "", "n"), ("Births there", "n")]
     map_drawn = tag("div", picture(drawn, shown or "value"), class_="scroll", tabindex="0", role="group",
                     aria_label=f"Map of {names}")  # fmt: skip
     numbers = tag("details", tag("summary", f"The best {counted(len(rows), 'cell')} in numbers"), table(heads, rows))
@@ -341,7 +340,8 @@ def settings(run: Run, file_name: str) -> Html:
     """All that decides the run: its recipe, seed, versions, checkpoints."""
     from experiments.config import RunConfig, to_toml
 
-    config = {**run.config, **run.execution}
+    conduct = {key: value for key, value in run.execution.items() if key != "base"}  # a folder of one machine
+    config = {**run.config, **conduct}
     try:
         recipe, kind = to_toml(RunConfig.from_json(config)), "toml"
     except (BarkError, TypeError, ValueError, AttributeError, KeyError):  # recorded by another version, or by hand

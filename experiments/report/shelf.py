@@ -83,7 +83,7 @@ class Shelf:
         if sound is None:
             return None
         if birth in self._placed and not home:
-            return tag("a", f"hear birth {birth}", href=f"#clip-{birth}")
+            return tag("a", f"hear birth {birth}", href=f"#clip-{birth}", class_="elsewhere")
         self._placed.add(birth)
         return tag(
             "audio",

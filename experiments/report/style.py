@@ -107,7 +107,7 @@ td.wide { min-width: 22ch; }
 .value { color: var(--accent); font-weight: 650; }
 .said { grid-column: 1 / -1; font-size: 17px; line-height: 1.45; margin: 2px 0 8px; max-width: 70ch;
   width: fit-content; white-space: pre-line; }
-.hear { min-width: 0; }
+.hear { min-width: 0; max-width: 560px; }
 audio { width: 100%; height: 40px; display: block; margin-top: 8px; }
 .spectrogram { width: 100%; height: auto; }
 .spectrogram image { image-rendering: auto; }
@@ -132,7 +132,7 @@ pre { background: var(--raised); border: 1px solid var(--rule); border-radius: 4
 .hash { font-size: 12.5px; overflow-wrap: anywhere; }
 .empty { color: var(--soft); font-style: italic; }
 footer { padding-top: 18px; padding-bottom: 40px; margin-top: 26px; font-size: 13px; }
-@media (max-width: 820px) {
+@media screen and (max-width: 820px) {
   main, header, footer { padding-left: 16px; padding-right: 16px; }
   .facts { grid-template-columns: 1fr 1fr; }
   .facts div, .facts div + div { padding: 8px 12px 8px 0; border-left: 0; border-bottom: 1px solid var(--rule); }
@@ -142,17 +142,28 @@ footer { padding-top: 18px; padding-bottom: 40px; margin-top: 26px; font-size: 1
   .line-of li { grid-template-columns: minmax(0, 1fr); }
   .verdict { font-size: 17px; }
 }
-@media (max-width: 560px) {
+@media screen and (max-width: 560px) {
   .many { grid-template-columns: minmax(0, 1fr); }
   .many svg text { font-size: 13px; }
   .terms td, .terms th { padding-right: 8px; font-size: 13px; }
 }
+@page { margin: 14mm; }
 @media print {
   :root { color-scheme: light; --paper: #fff; --raised: #fff; --ink: #000; --soft: #444; --rule: #bbb;
     --accent: #0b5a53; --accent-soft: #cde3df; --control: #666; --bad: #8a2c17;
     --s1: #d5e6e2; --s2: #a9d0c9; --s3: #78b6ac; --s4: #459a8f; --s5: #1f7d72; --s6: #075048; }
   body { font-size: 10.5pt; }
-  nav, audio, .skip, .screen { display: none; }
+  nav, audio, .skip, .elsewhere { display: none; }
+  main, header, footer { max-width: none; padding: 0; }
+  .line-of li { grid-template-columns: minmax(0, 1fr); }
+  table { font-size: 9pt; }
+  th, thead th, tbody th, .small, figcaption { font-size: 8.5pt; }
+  td, th { padding: 3px 8px 3px 0; }
+  .interval { width: 90px; }
+  .chart.map { max-width: 480px; }
+  section { padding-top: 14px; margin-top: 14px; }
+  .winner { padding: 10px 0; }
+  .winner > .said, .winner > .hear { break-inside: avoid; break-after: avoid; }
   pre { max-height: none; white-space: pre-wrap; }
   figure, .winner > header, tr, .line-of li { break-inside: avoid; }
   h2, h3 { break-after: avoid; }

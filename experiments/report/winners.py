@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bark_infinity.error_handling import BarkError
 from digital_evolution import Candidate
-from experiments.lineage import ancestry, people
+from experiments.lineage import LineageError, ancestry, people
 from experiments.lineage.reading import LineageReader
 from experiments.lineage.records import Outcome
 from experiments.report.charts import bar
@@ -67,13 +67,15 @@ def card(
         heading,
         tag("p", text(candidate.genome.prompt), class_="said", dir="auto"),
         tag("div", _heard(birth, shelf), class_="hear"),
-        tag("div", _terms(outcome, weights), remarks),
+        tag("div", _terms(outcome, weights), remarks, _notices(lineage, run_id, birth)),
         tag(
             "details",
             tag("summary", f"Primary line: {counted(len(line), 'birth')}, from birth {line[-1]}"),
             _primary_line(lineage, run_id, line, shelf, values),
             open=unfolded,
-        ),
+        )
+        if len(line) > 1
+        else tag("p", f"{candidate.operator}: {how_made(candidate)}", class_="small soft"),
         class_="winner",
         id=f"birth-{birth}",
     )
@@ -172,6 +174,16 @@ def _said_of(lineage: LineageReader, run_id: int, birth: int) -> Html | None:
         parts.append(tag("p", "Tags: ", joined(_with_commas(tags)), class_="small"))
     parts += [tag("p", "Note: ", foreign(note.text), class_="small") for note in notes[:5]]
     return joined(parts) if parts else None
+
+
+def _notices(lineage: LineageReader, run_id: int, birth: int) -> Html | None:
+    """What the engine said while it rendered, such as tags that the model does not know."""
+    try:
+        rendering = lineage.rendering(run_id, birth)
+    except LineageError:  # its tokens were let go
+        return None
+    notices = () if rendering is None else rendering.notices[:5]
+    return joined(tag("p", foreign(one, 300), class_="small soft") for one in notices)
 
 
 def _with_commas(items: Sequence[Html]) -> Sequence[Content]:

@@ -66,9 +66,11 @@ def write_report(
     """
     run = lineage.run(run_id)
     axes, _ = configured_axes(run.config)
-    measures = [axis.measure for axis in axes] or _drawable_measures(lineage, run_id)
+    measures = [one.name for one in axes if not isinstance(one, str)]
+    if not axes:
+        measures = _drawable_measures(lineage, run_id)
     findings = find(lineage, run_id, measures=measures)
-    drawn = draw_from(findings.table, findings.values, ~findings.table.made_by(CONTROL), run.config)
+    drawn = draw_from(lineage, run, findings.table, findings.values, ~findings.table.made_by(CONTROL))
     if drawn is not None and drawn.own:
         ranked = sorted(drawn.elites.values(), key=lambda elite: (-elite[1], elite[0]))
         chosen = [birth for birth, _ in ranked[:winners]]
