@@ -225,8 +225,9 @@ class Runner:
             over = run.over()
             if self._goal == "running" and over is None:
                 jobs.extend(self._asked(run))
-            while self._goal == "running" and jobs and executor.waiting() < executor.slots:
-                executor.submit([jobs.popleft()])  # also when it is over: a step that was begun is finished
+            room = min(executor.slots - executor.waiting(), len(jobs))
+            if self._goal == "running" and room > 0:  # also when it is over: a step that was begun is finished
+                executor.submit([jobs.popleft() for _ in range(room)])  # at once, so that they can share a batch
             if self._abandoned.is_set():
                 return "stopped", "ended at once"
             if executor.waiting():

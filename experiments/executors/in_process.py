@@ -1,8 +1,9 @@
 """Evaluation on threads of this process: the next batch is rendered while the last one is judged.
 
-Rendering and judging let other threads run for part of their time (torch, librosa's native code), so on more than one
-core the two overlap. Only one rendered batch waits for its judgement, so memory holds three batches at most. Results
-come in the order of submission.
+torch lets other threads run while it computes, so on more than one core, or with a GPU, the two overlap. pocketsphinx
+does not (it keeps the interpreter for about a second per clip), so where it listens, threads gain nothing and processes
+do. Only one rendered batch waits for its judgement, so memory holds three batches at most. Results come in the order of
+submission.
 
 Nothing here can be killed: an evaluation that hangs holds the run up, one that crashes takes the program with it.
 `process_pool` is for those.

@@ -3,7 +3,8 @@
 Every worker makes its own evaluator and gets one batch at a time. One that dies, or takes longer than its limit, is
 replaced. Nobody knows which job of its batch was to blame, so each is tried once more alone; one that ends its worker a
 second time comes back failed. Innocent neighbours come back as if nothing had happened, so that outcomes depend neither
-on the number of workers nor on the batch size.
+on the number of workers nor on the batch size. When all of them are innocent, the batch was too large for the memory or
+for the time limit, and batches are half as large from then on.
 
 Nothing happens on its own: `ProcessPool.collect` hands out batches and looks at limits. Time in which nobody looks (a
 paused run, a stopped or sleeping machine) is not held against a worker.
@@ -35,12 +36,21 @@ _DEATHS_PER_WORKER = 4  # in a row and without any result, before the pool gives
 _MOST_DEATHS = 12  # the same, for small pools
 
 
+@dataclass
+class _Incident:
+    """A worker came to an end over a batch; its candidates are tried alone."""
+
+    size: int
+    left: int  # candidates of it that are not done yet
+    guilty: bool = False  # one of them did it again
+
+
 @dataclass(frozen=True)
 class _Task:
     """A job on its way."""
 
     job: Job
-    suspect: bool = False  # a worker that had it, among others or alone, came to an end
+    suspect_of: _Incident | None = None
 
 
 @dataclass
@@ -66,7 +76,8 @@ class ProcessPool:
         factory: Makes a worker's evaluator there; a function or class of a module, or a `functools.partial` of one.
         workers: Processes.
         batch_size: The most jobs a worker renders at once.
-        timeout_s: Time limit for each candidate of a batch, from when a worker begins with it.
+        timeout_s: Time limit for a batch, and for each of its candidates when they are tried alone; it begins when a
+            worker gets the batch.
         start_timeout_s: Time limit for starting a worker and loading its models.
         environments: Variables set in the first, second, ... worker, such as ``{"CUDA_VISIBLE_DEVICES": "1"}``; used
             round and round.
@@ -244,9 +255,8 @@ class ProcessPool:
 
     def _give(self, seat: _Seat, batch: tuple[_Task, ...]) -> None:
         assert seat.worker is not None
-        limit_s = self._timeout_s * len(batch)
-        self._enter(seat, "busy", batch, limit_s)
-        seat.worker.send(([task.job for task in batch], limit_s))
+        self._enter(seat, "busy", batch, self._timeout_s)
+        seat.worker.send(([task.job for task in batch], self._timeout_s))
 
     def _enter(
         self,
@@ -281,6 +291,8 @@ class ProcessPool:
             case "done":
                 self._deaths_in_a_row = 0
                 self._finished.extend(map(frames.unpacked, message.content))
+                for task in seat.batch:
+                    self._close_case(task.suspect_of)
                 self._enter(seat, "idle")
             case "broken":
                 self._end(seat)
@@ -302,8 +314,7 @@ class ProcessPool:
         code, wrote = self._end(seat)
         # A worker that reaches its own limit exits with 1.
         hung = hung or (code == 1 and seat.limit_s > 0 and elapsed_s >= seat.limit_s)
-        limit = f"{seat.limit_s / max(1, len(seat.batch)):g} s"
-        end = f"took longer than {limit}" if hung else f"worker died ({_how(code)})"
+        end = f"took longer than {seat.limit_s:g} s" if hung else f"worker died ({_how(code)})"
         if seat.state == "loading":
             if code is not None and code > 0 and wrote and not hung:
                 end = f"{end}: {wrote[-1]}"  # where an exception's traceback has its point
@@ -324,12 +335,24 @@ class ProcessPool:
                 "take fewer workers or a smaller batch_size if memory is short, or evaluate in this process (one "
                 "worker) to see the error itself"
             )
+        incident = _Incident(len(batch), len(batch))
         for task in reversed(batch):
-            if len(batch) == 1 and task.suspect:
-                # In words that do not tell what shared its first batch.
+            if task.suspect_of is None:
+                self._todo.appendleft((_Task(task.job, incident),))
+            else:  # in words that do not tell what shared its first batch
                 self._finished.append(failed(task.job.candidate, f"{end} twice on this candidate"))
-            else:
-                self._todo.appendleft((_Task(task.job, suspect=True),))
+                task.suspect_of.guilty = True
+                self._close_case(task.suspect_of)
+
+    def _close_case(self, incident: _Incident | None) -> None:
+        """One more candidate of an incident is done."""
+        if incident is None:
+            return
+        incident.left -= 1
+        if incident.left == 0 and not incident.guilty and 1 < incident.size <= self._batch_size:
+            self._batch_size = incident.size // 2
+            self._trouble = f"batches of {incident.size} were too large; they are of {self._batch_size} from now on"
+            logger.warning("%s", self._trouble)
 
     def _start_failed(self, seat: _Seat, why: str, *, for_good: bool) -> None:
         self._enter(seat, "empty")
