@@ -8,11 +8,13 @@ import sqlite3
 import numpy as np
 import pytest
 from lineage_builders import begin, candidate, evolve, heard, rendering, score
+from replay_builders import facts
 
 from bark_infinity.engine import BarkEngine
 from bark_infinity.error_handling import BarkError, VoiceFormatError
 from bark_infinity.requests import Rendering
 from experiments.config.run_config import RunConfig
+from experiments.events import Told
 from experiments.lineage import Lineage, LineageError, clips, collection
 from experiments.lineage.rows import row_id
 from experiments.recorded_run import RecordedRun
@@ -23,7 +25,7 @@ from experiments.replay.regenerating import cautions, decode, regenerate
 from experiments.studio import Studio
 from fusion.score import Score, Term
 
-BIRTHS = 18
+BIRTHS = 12
 
 
 class Loudness:
@@ -56,19 +58,24 @@ def studio():
     engine.close()
 
 
-def carry_on(run: RecordedRun, studio: Studio, births: int) -> None:
+def carry_on(run: RecordedRun, studio: Studio, births: int) -> list[object]:
+    """What was told of it."""
+    sent: list[object] = [run.begun()]
     while run.swarm.committed < births:
-        jobs, _ = run.ask()
-        for evaluated in studio.judge(studio.render(jobs)):
-            run.tell(evaluated)
+        jobs, asked = run.ask()
+        sent += asked
+        for evaluated in reversed(studio.judge(studio.render(jobs))):
+            sent += run.tell(evaluated)
+    return sent
 
 
 @pytest.fixture(scope="module")
 def lineage(studio, tmp_path_factory):
     with Lineage.write(tmp_path_factory.mktemp("again") / "a.db", who="the test") as lineage:
-        carry_on(RecordedRun.begin(lineage, settings()), studio, BIRTHS)
+        lineage.sent = carry_on(RecordedRun.begin(lineage, settings()), studio, BIRTHS)
         trials = {"texts": ["One.", "Two."], "seeds": 2}
-        carry_on(RecordedRun.begin(lineage, settings(name="trials", trials=trials)), studio, 6)
+        breeding = {"step_size": 3, "initial": 3}
+        carry_on(RecordedRun.begin(lineage, settings(name="trials", trials=trials, breeding=breeding)), studio, 3)
         yield lineage
 
 
@@ -78,6 +85,19 @@ def spoken(lineage: Lineage, run_id: int = 1) -> list[int]:
         for life in lineage.lives(run_id)
         if life.outcome is not None and life.outcome.output_sha256 is not None
     ]
+
+
+def told_alike(events) -> list[object]:
+    """Events without clips and durations, which are not recorded or only rounded."""
+    return facts(
+        dataclasses.replace(event, clip=None, seconds={}) if isinstance(event, Told) else event for event in events
+    )
+
+
+def test_a_real_run_is_told_again_as_it_told_itself(lineage):
+    *told, state = events_of(lineage, 1)
+    assert told_alike(told) == told_alike(lineage.sent)
+    assert state.state == "loading"  # nobody set another
 
 
 # -- heard again ------------------------------------------------------------------------------------------------
@@ -130,9 +150,8 @@ def _job(lineage: Lineage, birth: int, run_id: int = 1):
     return job_of(run_config(lineage.run(run_id)), asked)
 
 
-@pytest.mark.parametrize("batch_size", [1, 5])
-def test_every_birth_renders_to_the_recorded_tokens(lineage, studio, batch_size):
-    came = list(regenerate(lineage, 1, range(1, BIRTHS + 1), studio, batch_size=batch_size))
+def test_every_birth_renders_to_the_recorded_tokens(lineage, studio):
+    came = list(regenerate(lineage, 1, range(1, BIRTHS + 1), studio, batch_size=5))
     assert [one.birth for one in came] == list(range(1, BIRTHS + 1))
     assert {one.birth for one in came if one.same} == set(spoken(lineage))
     assert not [one for one in came if one.same is False]
@@ -173,7 +192,7 @@ class Another:
 
 
 def test_the_first_difference_is_named(lineage, studio):
-    came = [one for one in regenerate(lineage, 1, spoken(lineage), Another(studio)) if not one.same]
+    came = [one for one in regenerate(lineage, 1, spoken(lineage)[-5:], Another(studio)) if not one.same]
     assert came
     for one in came:
         assert "recorded" in one.first_difference
@@ -240,12 +259,12 @@ def test_a_branch_begins_with_the_individual(lineage, studio):
     assert lineage.candidate(run.run.run_id, 1).genome == lineage.candidate(1, birth).genome
     resumed = RecordedRun.resume(lineage, "again")
     carry_on(resumed, studio, 6)
-    assert [one.same for one in regenerate(lineage, run.run.run_id, [1, 2, 4], studio)] != []
+    assert lineage.last_birth(run.run.run_id) >= 6
 
 
 def test_a_branch_can_begin_with_all_who_lived(lineage):
     living = [one.population for one in events_of(lineage, 1) if type(one).__name__ == "Committed"]
-    for step in (1, 2, 3):
+    for step in (1, 2):
         birth = step * 6
         founders = branch(lineage, 1, birth, with_population=True).founders
         wanted = {lineage.candidate(1, one).genome.sha256 for one in (birth, *living[step - 1])}
