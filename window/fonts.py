@@ -80,6 +80,8 @@ _NAMES = {"latin": "Latin, Cyrillic and Greek", "symbols": "signs such as ♪", 
 EM = MappingProxyType({"body": 13.5, "small": 12.0, "title": 15.0, "mono": 12.0})  # design pixels
 """Height of the letters' em square by role; all fonts of a role look equally large."""
 
+_SIGNS = 0.92  # the font with the signs has wide letters; they stand beside those of the Latin font
+
 
 def find_files() -> dict[str, Path]:
     """The font file of each family that this machine has."""
@@ -141,8 +143,9 @@ class Fonts:
                 above, height = line_metrics(path)
                 roles: tuple[Role, ...] = ("title",) if family == "bold" else ("body", "small", "title")
                 for role in ("mono",) if family == "mono" else roles:
-                    self._load(family, role, path, round(EM[role] * height * scale))
-                    self._above[family, role] = EM[role] * above * scale
+                    em = EM[role] * (_SIGNS if family == "symbols" else 1.0) * scale
+                    self._load(family, role, path, round(em * height))
+                    self._above[family, role] = em * above
         missing = [name for family, name in _NAMES.items() if not self._has(family)]
         if missing:
             hint = "; apt install fonts-dejavu-core fonts-noto-core fonts-noto-cjk" if sys.platform == "linux" else ""

@@ -23,7 +23,7 @@ import dearpygui.dearpygui as dpg
 
 from evolution.interventions import Pin, Unpin
 from experiments.board.cards import GRIDS
-from experiments.events import Intervene, TakeBack
+from experiments.events import Intervene
 from window.panels.board import judge
 from window.panels.compare import ComparePanel
 from window.presenter import Presenter
@@ -64,7 +64,7 @@ class Keyboard:
         control = dpg.is_key_down(dpg.mvKey_LControl) or dpg.is_key_down(dpg.mvKey_RControl)
         if control:
             if key == dpg.mvKey_Z:
-                self._presenter.send(TakeBack())
+                self._compare.undo()
             return
         if key == dpg.mvKey_Escape:
             self._presenter.select(None)
