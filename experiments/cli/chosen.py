@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -168,6 +169,23 @@ def numbers(text: str) -> list[int]:
             raise BarkError(f"births are {text!r}; {part.strip()} is no range of births, which count from 1")
         found.update(range(low, high + 1))
     return sorted(found)
+
+
+def beside(path: Path, run: Run) -> str:
+    """What files about a run are called, without suffix: after the lineage file and the run."""
+    from bark_infinity.audio import safe_stem
+
+    stem = safe_stem(run.name)
+    return stem if stem == path.stem else f"{path.stem}-{stem}"
+
+
+def kinds_of(reasons: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Reasons and how often, those that differ only in what they quote as one; the most frequent first."""
+    counts: dict[str, int] = {}
+    for reason, count in reasons:
+        kind = re.sub(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", "…", reason)
+        counts[kind] = counts.get(kind, 0) + count
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))
 
 
 def command(verb: str, path: Path, run: Run | None = None, *more: str, runs: Sequence[Run] = ()) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bark_infinity.error_handling import BarkError
 from experiments.cli import chosen
 from experiments.cli.exits import FINE, NOT_FINE
+from experiments.cli.hearing import Ears
 from experiments.cli.terminal import Painted, Terminal
 
 if TYPE_CHECKING:
@@ -60,15 +61,18 @@ def export(args: argparse.Namespace, terminal: Terminal) -> int:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BarkError(f"the folder {folder} cannot be made: {error.strerror}; choose another") from error
-        one = _export_voice if args.format == "voices" else _export_clip
+        ears = Ears(lineage, run)
         missing = 0
         for birth in births:
             try:
-                terminal.say(str(one(lineage, run, birth, folder, args.overwrite)))
+                if args.format == "voices":
+                    path = _export_voice(lineage, run, birth, folder, args.overwrite)
+                else:
+                    path = ears.write(birth, folder / f"{_stem(run)}_{birth}.wav", overwrite=args.overwrite)
+                terminal.say(str(path))
             except BarkError as error:
                 missing += 1
-                print_to = Terminal.of(sys.stderr)
-                print_to.say(Painted(f"birth {birth}: ", "bad"), str(error))
+                Terminal.of(sys.stderr).say(Painted(f"birth {birth}: ", "bad"), str(error))
     return NOT_FINE if missing else FINE
 
 
@@ -102,16 +106,6 @@ def _export_voice(lineage: Lineage, run: Run, birth: int, folder: Path, overwrit
         raise BarkError(f"{path} is there already; choose another folder, or --overwrite")
     [written] = exports.export_voices(lineage, run.run_id, [birth], folder)
     return written
-
-
-def _export_clip(lineage: Lineage, run: Run, birth: int, folder: Path, overwrite: bool) -> Path:
-    from bark_infinity.audio import write_audio
-    from experiments.lineage import clips
-
-    kept = clips.clip(lineage, run.run_id, birth)
-    if kept is None:
-        raise BarkError("no audio was kept of it")
-    return write_audio(folder / f"{_stem(run)}_{birth}.wav", *kept, overwrite=overwrite).path
 
 
 def import_(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -155,7 +149,7 @@ def import_(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _named(lineage: Lineage, run: Run, ending: str) -> Path:
-    return Path(f"{lineage.path.stem}-{_stem(run)}{ending}")
+    return Path(f"{chosen.beside(lineage.path, run)}{ending}")
 
 
 def _stem(run: Run) -> str:

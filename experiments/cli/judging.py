@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING
 from bark_infinity.error_handling import BarkError
 from experiments.cli import chosen
 from experiments.cli.exits import FINE
+from experiments.cli.hearing import Ears
 from experiments.cli.playback import Player, evened, find_player
 from experiments.cli.terminal import Painted, Terminal
 
 if TYPE_CHECKING:
     from experiments.cli.main import Verbs
     from experiments.lineage import Lineage, Run
+    from experiments.lineage.people import Judgement
     from fusion.preference.ask import Question
-    from fusion.preference.candidates import CandidateTable
-    from fusion.preference.judgements import JudgementLog
-    from fusion.preference.model import PreferenceModel
+    from fusion.preference.learner import PreferenceLearner
 
 _POOL = 96  # births that questions are about: half the best, half the latest
 _ANSWERS = "1 or 2 is better, t tie, b both bad, r again, s skip, u undo, q quit"
@@ -70,15 +70,16 @@ class _Sitting:
         self._given: list[list[int]] = []  # numbers of the judgements of each answer, for undo
         self._skipped: tuple[int, ...] = ()
         self._questions = 0
-        self._table = _candidates(lineage, run)
-        self._model = _model(self._table)
+        self._ears = Ears(lineage, run)
+        self._births = _births_to_ask_about(lineage, run)
+        self._learner = _learner(lineage, run, self._births)
 
     def ask_all(self, pairs: int | None) -> None:
         """Asks ``pairs`` questions, or until the person leaves."""
         while pairs is None or len(self._given) < pairs:
             if not self._ask():
                 break
-        for sentence in self._learned().agreement().sentences():
+        for sentence in self._learner.learned().sentences():
             self._terminal.say(sentence)
         self._terminal.say(f"{len(self._given)} answers recorded in {self._lineage.path}")
 
@@ -112,14 +113,9 @@ class _Sitting:
     def _question(self) -> Question:
         import numpy as np
 
-        left = [birth for birth in self._table.ids if birth not in self._skipped]
-        table = self._table if len(left) < 2 else self._table.rows(left)
+        left = [birth for birth in self._births if birth not in self._skipped]
         rng = np.random.default_rng([self._run.seed, len(self._given), self._questions])
-        return self._learned().next_pair(table, rng, self._rater)
-
-    def _learned(self) -> PreferenceModel:
-        self._model.learn(_log(self._lineage, self._run, frozenset(self._table.ids)), self._table)
-        return self._model
+        return self._learner.next_pair(self._births if len(left) < 2 else left, rng, rater=self._rater)
 
     def _record(self, answer: str, question: Question, latency_s: float) -> None:
         from experiments.lineage import people
@@ -133,16 +129,18 @@ class _Sitting:
             session=self._session,
             latency_s=round(latency_s, 3),
         )
-        if answer in "12":
-            one, other = (first, second) if answer == "1" else (second, first)
-            self._given.append([say("better", one, other)])
-            self._terminal.say(Painted(f"  #{one} over #{other}", "dim"))
-            return
-        if answer == "t":
-            self._given.append([say("equal", first, second)])
-        else:
-            self._given.append([say("rating", birth, value=0.0) for birth in (first, second)])
-        self._terminal.say(Painted(f"  #{first} and #{second}: {'a tie' if answer == 't' else 'both bad'}", "dim"))
+        with self._lineage.transaction("recording an answer"):
+            if answer == "b":  # both disliked, as the window records it
+                numbers = [say("rating", birth, value=0.0) for birth in (first, second)]
+            elif answer == "t":
+                numbers = [say("equal", first, second)]
+            else:
+                numbers = [say("better", *((first, second) if answer == "1" else (second, first)))]
+        self._given.append(numbers)
+        told = {"1": f"#{first} over #{second}", "2": f"#{second} over #{first}", "t": f"#{first} and #{second}: a tie"}
+        self._terminal.say(Painted(f"  {told.get(answer, f'#{first} and #{second}: both bad')}", "dim"))
+        for one in people.judgements(self._lineage, self._run.run_id)[-len(numbers) :]:
+            _teach(self._learner, one)
 
     def _undo(self) -> None:
         from experiments.lineage import people
@@ -150,17 +148,19 @@ class _Sitting:
         if not self._given:
             self._terminal.say("nothing of this sitting is left to undo")
             return
-        for number in reversed(self._given.pop()):
-            people.withdraw(self._lineage, number)
+        numbers = self._given.pop()
+        with self._lineage.transaction("taking an answer back"):
+            for number in numbers:
+                people.withdraw(self._lineage, number)
+        for number in numbers:
+            self._learner.withdraw(number)
         self._terminal.say("the last answer was taken back; this pair is still to be answered")
 
     def _write(self, place: int, birth: int) -> Path:
         from bark_infinity.audio import write_audio
-        from experiments.lineage import clips
 
-        kept = clips.clip(self._lineage, self._run.run_id, birth)
-        assert kept is not None  # only such births are candidates
-        return write_audio(self._folder / f"{place}.wav", evened(kept[0]), kept[1], overwrite=True).path
+        audio, rate = self._ears.hear(birth)
+        return write_audio(self._folder / f"{place}.wav", evened(audio), rate, overwrite=True).path
 
     def _play(self, files: list[Path]) -> None:
         if self._player is None:
@@ -193,67 +193,54 @@ def _user() -> str:
         return "somebody"
 
 
-def _candidates(lineage: Lineage, run: Run) -> CandidateTable:
-    """Births that can be heard, with all that was measured of them.
+def _births_to_ask_about(lineage: Lineage, run: Run) -> list[int]:
+    """Births that were rendered and are ok: the best and the latest.
 
     Raises:
         BarkError: When there are not two.
     """
-    import numpy as np
-
-    from experiments.lineage import browse, clips, people
-    from fusion.preference.candidates import CandidateTable
+    from experiments.lineage import browse
 
     best = [birth for birth, _ in browse.best(lineage, run.run_id, count=_POOL // 2)]
     last = lineage.last_birth(run.run_id)
-    latest = range(max(1, last - _POOL // 2 + 1), last + 1)
-    judged = [birth for one in people.judgements(lineage, run.run_id) for birth in (one.one, one.other) if birth]
-    wanted = sorted({*best, *latest, *judged})
+    wanted = sorted({*best, *range(max(1, last - _POOL // 2 + 1), last + 1)})
     outcomes = lineage.outcomes(run.run_id, wanted)
     heard = [
         birth
         for birth in wanted
-        if birth in outcomes
-        and outcomes[birth].score.status == "ok"
-        and clips.clip(lineage, run.run_id, birth) is not None
+        if birth in outcomes and outcomes[birth].score.status == "ok" and outcomes[birth].output_sha256 is not None
     ]
     if len(heard) < 2:
-        raise BarkError(
-            f"run {run.name!r} has {len(heard)} births that can be heard, a pair needs two; let it run on, with "
-            "execution.clips = 'elites' or 'all'"
-        )
-    names = sorted({name for birth in heard for name in outcomes[birth].score.measures})
-    features = np.array(
-        [[outcomes[birth].score.measures.get(name, np.nan) for name in names] for birth in heard], np.float64
-    ).reshape(len(heard), len(names))  # (N, D)
-    totals = [np.nan if (total := outcomes[birth].total) is None else total for birth in heard]
-    return CandidateTable.of(heard, features, np.array(totals))
+        raise BarkError(f"run {run.name!r} has {len(heard)} births to listen to, a pair needs two; let it run on")
+    return heard
 
 
-def _model(table: CandidateTable) -> PreferenceModel:
-    from fusion.preference.candidates import Reference
-    from fusion.preference.model import PreferenceModel
+def _learner(lineage: Lineage, run: Run, births: list[int]) -> PreferenceLearner:
+    """What was said so far, about these births and all others."""
+    from experiments.lineage import people
+    from fusion.preference.learner import PreferenceLearner
 
-    return PreferenceModel(Reference.fit(table), heads=False)
+    said = people.judgements(lineage, run.run_id)
+    judged = {birth for one in said for birth in (one.one, one.other) if birth is not None}
+    wanted = sorted({*births, *judged})
+    outcomes = lineage.outcomes(run.run_id, wanted)
+    known = [outcome.score.terms.keys() for outcome in outcomes.values() if outcome.score.status == "ok"]
+    weights = {name: weight for name, weight in run.weights.items() if all(name in terms for terms in known)}
+    learner = PreferenceLearner(weights, seed=run.seed, heads=False)
+    for candidate in lineage.candidates(run.run_id, sorted(outcomes)):
+        parents = [parent.birth for parent in candidate.parents]
+        learner.hear(candidate.birth, outcomes[candidate.birth].score, text=candidate.genome.prompt, parents=parents)
+    for one in said:
+        _teach(learner, one)
+    return learner
 
 
-def _log(lineage: Lineage, run: Run, known: frozenset[int | str]) -> JudgementLog:
-    """What was said about pairs of these births."""
-    from experiments.lineage import ancestry, people
-    from fusion.preference.judgements import Judgement, JudgementLog, Shown
-
-    log = JudgementLog()
-    shown: dict[int, Shown] = {}
-    for one in people.judgements(lineage, run.run_id):
-        if one.other is None or not {one.one, one.other} <= known:
-            continue
-        for birth in (one.one, one.other):
-            if birth not in shown:
-                prompt = lineage.candidate(run.run_id, birth).genome.prompt
-                founder = ancestry.primary_line(lineage, run.run_id, birth)[-1]
-                shown[birth] = Shown(birth, prompt, str(founder))
-        pair = (shown[one.one], shown[one.other])
-        log.append(
-            Judgement("better", pair, 0, one.rater) if one.kind == "better" else Judgement("tie", pair, None, one.rater)
-        )
-    return log
+def _teach(learner: PreferenceLearner, one: Judgement) -> None:
+    if one.kind == "rating":
+        learner.rate(one.judgement_id, one.one, one.value or 0.0, rater=one.rater)
+    elif one.other is not None:
+        pair = (one.one, one.other)
+        if one.kind == "better":
+            learner.choose(one.judgement_id, "better", pair, 0, rater=one.rater)
+        else:
+            learner.choose(one.judgement_id, "tie", pair, rater=one.rater)

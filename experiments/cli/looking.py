@@ -142,10 +142,8 @@ def _run_facts(lineage: Lineage, run: Run, runs: tuple[Run, ...], written: bool)
     told_at = sorted(outcome.told_at for outcome in recent.values())
     span = told_at[-1] - told_at[0] if told_at else 0.0
     per_hour = 3_600 * (len(told_at) - 1) / span if span > 0 else None
-    why_not: dict[str, int] = {}
-    for outcome in recent.values():
-        if outcome.score.reason:
-            why_not[outcome.score.reason] = why_not.get(outcome.score.reason, 0) + 1
+    reasons = (outcome.score.reason for outcome in recent.values())
+    why_not = chosen.kinds_of((reason, 1) for reason in reasons if reason)
     told = counts.asked - counts.pending
     limit = _birth_limit(run)
     eta = (limit - told) / per_hour * 3_600 if per_hour and limit is not None and run.state == "running" else None
@@ -162,7 +160,7 @@ def _run_facts(lineage: Lineage, run: Run, runs: tuple[Run, ...], written: bool)
         "last_result_at": told_at[-1] if told_at else None,
         "births_per_hour": per_hour,
         "eta_s": eta,
-        "why_not": dict(sorted(why_not.items(), key=lambda item: -item[1])[:5]),
+        "why_not": dict(list(why_not.items())[:5]),
         "branched_from": list(run.branched_from) if run.branched_from else None,
         "created_at": run.created_at,
         "resume": chosen.command("resume", lineage.path, run, runs=runs),
@@ -170,6 +168,6 @@ def _run_facts(lineage: Lineage, run: Run, runs: tuple[Run, ...], written: bool)
 
 
 def _birth_limit(run: Run) -> int | None:
-    stop = run.config.get("stop")
+    stop = run.execution.get("stop")
     limit = stop.get("evaluations") if isinstance(stop, dict) else None
     return limit if isinstance(limit, int) else None

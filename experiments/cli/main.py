@@ -15,7 +15,19 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 from bark_infinity.error_handling import BarkError
-from experiments.cli import completion, doctor, exchange, judging, looking, recipes, trees, upkeep, voices
+from experiments.cli import (
+    completion,
+    doctor,
+    exchange,
+    judging,
+    looking,
+    recipes,
+    replaying,
+    running,
+    trees,
+    upkeep,
+    voices,
+)
 from experiments.cli.exits import EXPLAINED, FINE, INTERRUPTED, USAGE
 from experiments.cli.terminal import Painted, Terminal
 
@@ -60,7 +72,8 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     verbs = Verbs(parser)
-    for group in (looking, trees, judging, exchange, upkeep, voices, recipes, doctor, completion):
+    groups = (running, looking, trees, judging, replaying, exchange, voices, recipes, upkeep, doctor, completion)
+    for group in groups:
         group.add(verbs)
     return parser
 

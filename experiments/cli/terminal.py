@@ -169,6 +169,10 @@ class Terminal:
         """Prints one JSON object for programs: ASCII, and null for what is no number."""
         print(json.dumps(finite(value), indent=2, allow_nan=False, default=str), file=self.out)
 
+    def json_line(self, value: Any) -> None:
+        """Prints one JSON object on one line, of a stream of them."""
+        print(json.dumps(finite(value), allow_nan=False, default=str), file=self.out)
+
 
 def finite(value: Any) -> Any:
     """The value with null in place of NaN and infinities, which JSON does not have."""
