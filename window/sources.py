@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bark_infinity.error_handling import BarkError
-from bark_infinity.tokens import Int64Array
+from bark_infinity.tokens import Int64Array, TokenSpace
 from experiments.board.run_state import Opened
 from experiments.events import Begun, Clip, Command, Event, StateChanged, StopRun
 from experiments.lineage import Lineage, LineageError, Run
@@ -119,6 +119,11 @@ class _Decoder:
     def sample_rate(self) -> int:
         with self._guard:
             return self._engine.sample_rate
+
+    @property
+    def space(self) -> TokenSpace:
+        with self._guard:
+            return self._engine.space
 
     def decode(self, codes: Sequence[Int64Array]) -> list[NDArray[np.float32]]:
         with self._guard:
