@@ -38,6 +38,29 @@ logger = logging.getLogger(__name__)
 Verb = Callable[[argparse.Namespace, Terminal], int]
 
 
+class _Log(logging.Handler):
+    """Log messages as plain lines on standard error; where an error came from, only when that was asked for."""
+
+    def __init__(self, debug: bool) -> None:
+        super().__init__()
+        self._debug = debug
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints one message."""
+        try:
+            terminal = Terminal.of(sys.stderr)
+            if terminal.is_terminal:
+                terminal.out.write("\r\x1b[K")  # a progress line may stand there
+            lines = [record.getMessage()]
+            if self._debug:
+                lines = self.format(record).splitlines()
+            terminal.say(Painted(f"{record.levelname.lower()}: ", "dim"), lines[0])
+            for line in lines[1:]:
+                terminal.say(line)
+        except Exception:
+            self.handleError(record)
+
+
 class Verbs:
     """The parser's verbs, each with the options that all have."""
 
@@ -63,6 +86,23 @@ class Verbs:
         return parser
 
 
+class _Version(argparse.Action):
+    """Prints the installed version; looked up only when asked for, because that takes its time."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *rest: object) -> None:
+        """Prints it and ends."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            number = version("victor-bark-fusion")
+        except PackageNotFoundError:
+            number = "of a checkout"
+        parser.exit(message=f"bark-lab {number}\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
     parser = argparse.ArgumentParser(
@@ -71,6 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=f'Begin with: bark-lab evolve "Good morning." {EXPLAINED}',
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action=_Version, help="show the version and exit")
     verbs = Verbs(parser)
     groups = (running, looking, trees, judging, replaying, exchange, voices, recipes, upkeep, doctor, completion)
     for group in groups:
@@ -98,13 +139,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.verb is None:
         parser.print_help(sys.stderr)
         return USAGE
-    logging.basicConfig(
-        level=logging.DEBUG if args.debug else logging.WARNING,
-        format="%(levelname)s: %(message)s",
-        stream=sys.stderr,
-        force=True,
-    )
-    return _answered(args)
+    log = logging.getLogger()
+    before = log.level, log.handlers
+    log.setLevel(logging.DEBUG if args.debug else logging.WARNING)
+    log.handlers = [_Log(args.debug)]
+    try:
+        return _answered(args)
+    finally:
+        log.setLevel(before[0])
+        log.handlers = before[1]
 
 
 def _answered(args: argparse.Namespace) -> int:

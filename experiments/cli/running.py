@@ -245,7 +245,7 @@ def _tell(lineage: Any, name: str, args: argparse.Namespace, terminal: Terminal)
     if args.json:
         terminal.json(summary.facts(lineage, one, results))
         return
-    why = f" ({one.reason})" if one.reason else ""
+    why = f" ({one.reason})" if one.reason and one.state != "failed" else ""
     terminal.say(Painted(one.name, "bold"), f" is {one.state}{why}")
     summary.tell(lineage, one, results, terminal)
 
