@@ -13,7 +13,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ class RecordedRun:
         swarm: Where it is.
         worked_s: Seconds of work, over all sittings; whoever has a clock adds to it.
         steps: Steps that are over.
+        jobs: What is asked for and nobody has begun yet, in order; take it from the left.
     """
 
     def __init__(self, lineage: Lineage, run: Run, config: RunConfig, species: breeding.Species) -> None:
@@ -52,6 +54,7 @@ class RecordedRun:
         self._names = config.judge.term_names
         self._listeners = Listeners(config)
         self.steps = 0
+        self.jobs: deque[Job] = deque()
         self._turn = 1  # the birth that the swarm is told next: in order, every result completes one step at most
         self._out_of_turn: dict[int, tuple[Candidate, Evaluation]] = {}
         self._alive: frozenset[int] = frozenset()
@@ -170,14 +173,18 @@ class RecordedRun:
             self.lineage.last_birth(run.run_id),
         )
 
-    def ask(self) -> tuple[list[Job], list[Event]]:
-        """Everything that can be evaluated now, recorded; after resuming, also what was asked for and never told."""
+    def ask(self) -> list[Event]:
+        """Records everything that can be evaluated now, and adds it to ``jobs``.
+
+        After resuming, that is also what was asked for before and never told.
+        """
         candidates = self.swarm.ask(self.swarm.settings.step_size * (self.swarm.settings.lag + 1))
         if not candidates:
-            return [], []
+            return []
         self.lineage.record_asked(self.run.run_id, candidates)
-        jobs = [breeding.job_of(self.config, one) for one in candidates if one.birth not in self._out_of_turn]
-        return jobs, [Asked(tuple(candidates))]
+        waiting = [one for one in candidates if one.birth not in self._out_of_turn]
+        self.jobs.extend(breeding.job_of(self.config, one) for one in waiting)
+        return [Asked(tuple(candidates))]
 
     def tell(self, evaluated: Evaluated) -> list[Event]:
         """Records a result with everything that follows from it, in one transaction: whole or not at all."""
@@ -188,19 +195,22 @@ class RecordedRun:
             for number, (each, rendering) in enumerate(evaluated.trials, 1):
                 self.lineage.record_told(run_id, candidate, each, rendering, replicate=number)
             self._out_of_turn[candidate.birth] = (candidate, evaluation_of(score, self._names))
-            committed = list(self._tell_in_turn())
-            self._keep_clips(evaluated, committed)
+            followed = list(self._tell_in_turn())
+            self._keep_clips(evaluated, [event for event in followed if isinstance(event, Committed)])
         self._listeners.hear(candidate, score)
         clip = None if evaluated.rendering is None else _clip(evaluated.rendering)
         total = weighted_total(self.run.weights, score)
-        return [Told(candidate, score, total, clip, evaluated.timings), *committed]
+        return [Told(candidate, score, total, clip, evaluated.timings), *followed]
 
-    def _tell_in_turn(self) -> Iterator[Committed]:
+    def _tell_in_turn(self) -> Iterator[Event]:
+        """A step that is over is recorded, and with it the one that it allows, unless the run is over too."""
         size = self.swarm.settings.step_size
         while self._turn in self._out_of_turn:
             self.swarm.tell(*self._out_of_turn.pop(self._turn))
             if self._turn % size == 0:
                 yield self._commit(range(self._turn - size + 1, self._turn + 1))
+                if self.over() is None:
+                    yield from self.ask()
             self._turn += 1
 
     def _commit(self, births: range) -> Committed:
@@ -269,6 +279,16 @@ class RecordedRun:
         outcomes = self.lineage.outcomes(self.run.run_id, known)
         for candidate in self.lineage.candidates(self.run.run_id, [birth for birth in known if birth in outcomes]):
             yield candidate, evaluation_of(outcomes[candidate.birth].score, self._names)
+
+    def require_told(self, births: Iterable[int]) -> None:
+        """Refuses births that nobody can have heard yet.
+
+        Raises:
+            BarkError: For the first.
+        """
+        for birth in births:
+            if not (0 < birth < self._turn or birth in self._out_of_turn):
+                raise BarkError(f"birth {birth} has no result yet, so nobody can have heard it; judge one that has")
 
     def answered(self, answers: Sequence[Judged], rater: str = "") -> list[Event]:
         """What follows from answers that were recorded: where they decide, the living are ranked anew.

@@ -15,7 +15,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from bark_infinity.requests import RenderProgress
 from digital_evolution import Genome
 from experiments.config.run_config import RunConfig
 from experiments.config.tables import plain
-from experiments.evaluation import Executor, Job
+from experiments.evaluation import Executor
 from experiments.events import (
     ChangeStop,
     Command,
@@ -217,34 +217,31 @@ class Runner:
 
     def _go_on(self, run: RecordedRun, executor: Executor) -> tuple[Literal["done", "stopped"], str]:
         """Until the run is over, or somebody asks to stop; returns the final state and why."""
-        jobs: deque[Job] = deque()  # recorded as asked for, not submitted yet
         sitting = Sitting(run)
         self._enter("loading", "loading the models") if self._goal == "running" else self._enter("paused")
         while True:
             self._obey(run, sitting)
             over = run.over()
             if self._goal == "running" and over is None:
-                jobs.extend(self._asked(run))
-            room = min(executor.slots - executor.waiting(), len(jobs))
+                self._tell(run.ask())
+            room = min(executor.slots - executor.waiting(), len(run.jobs))
             if self._goal == "running" and room > 0:  # also when it is over: a step that was begun is finished
-                executor.submit([jobs.popleft() for _ in range(room)])  # at once, so that they can share a batch
+                executor.submit([run.jobs.popleft() for _ in range(room)])  # at once, so that they can share a batch
             if self._abandoned.is_set():
                 return "stopped", "ended at once"
             if executor.waiting():
                 self._collect(run, executor)
             elif self._goal == "stopping":
                 return "stopped", self.reason
-            elif over is not None and not jobs:
+            elif over is not None and not run.jobs:
                 return "done", over
             elif self._goal == "paused":
                 self._enter("paused")
                 self._await_command()
 
-    def _asked(self, run: RecordedRun) -> list[Job]:
-        jobs, events = run.ask()
+    def _tell(self, events: Iterable[Event]) -> None:
         for event in events:
             self._emit(event)
-        return jobs
 
     def _collect(self, run: RecordedRun, executor: Executor) -> None:
         """Waits for results, and takes them in one by one; a step that is over lets the next one begin."""
@@ -255,8 +252,7 @@ class Runner:
         run.worked_s += self._clock() - began
         for evaluated in done:
             began, steps = self._clock(), run.steps
-            for event in run.tell(evaluated):
-                self._emit(event)
+            self._tell(run.tell(evaluated))
             run.worked_s += self._clock() - began
             if run.steps > steps:
                 run.remember_time()
@@ -299,7 +295,7 @@ class Runner:
             try:
                 self._do(self._heard.popleft(), run, sitting)
             except LineageError as error:
-                if error.trouble not in ("invalid", "missing"):
+                if error.trouble not in ("invalid", "missing", "conflict"):
                     raise  # a disk or a lock, not a mistake in the command
                 self._emit(Notice(str(error), "error"))
             except BarkError as error:
@@ -319,8 +315,7 @@ class Runner:
             case ChangeStop(stop):
                 run.conduct({"stop": plain(stop)})
             case _:
-                for event in sitting.hear(command):
-                    self._emit(event)
+                self._tell(sitting.hear(command))
 
     def _say(self, doing: str) -> None:
         self._doing = doing

@@ -46,12 +46,15 @@ class Sitting:
         """
         match command:
             case JudgePair(one, other, equal, bad, latency_s):
+                self.run.require_told((one, other))
                 if bad:
                     return self._answer(lambda: [self._rating(birth, 0.0, latency_s) for birth in (one, other)])
                 return self._answer(lambda: [self._pair("equal" if equal else "better", one, other, latency_s)])
             case Rate(birth, value):
+                self.run.require_told((birth,))
                 return self._answer(lambda: [self._rating(birth, value)])
             case ChooseWorst(worst, others):
+                self.run.require_told((worst, *others))
                 return self._answer(lambda: [self._pair("better", other, worst) for other in others])
             case TakeBack(judgement_id):
                 return self._taken_back(judgement_id)

@@ -62,8 +62,8 @@ def carry_on(run: RecordedRun, studio: Studio, births: int) -> list[object]:
     """What was told of it."""
     sent: list[object] = [run.begun()]
     while run.swarm.committed < births:
-        jobs, asked = run.ask()
-        sent += asked
+        sent += run.ask()
+        jobs = [run.jobs.popleft() for _ in range(len(run.jobs))]
         for evaluated in reversed(studio.judge(studio.render(jobs))):
             sent += run.tell(evaluated)
     return sent
