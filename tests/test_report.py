@@ -13,13 +13,12 @@ import re
 import sqlite3
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from html_pages import Element, decoded, read, rows, section
 from lineage_builders import candidate, evolve, rendering, score
 from report_builders import CONFIG, PROMPTS, RATE, WEIGHTS, evolved_run, tone
 
@@ -28,76 +27,11 @@ from bark_infinity.requests import Rendering
 from digital_evolution import Candidate, Genome
 from experiments.lineage import Lineage, LineageError, ancestry, browse, people
 from experiments.lineage.clips import keep_clip
-from experiments.report import write_report
+from experiments.report import shelf, write_report
+from experiments.report.sound import encoded
 from fusion.score import Score, Term
 
 BIRTHS = 160
-VOID = {"meta", "br", "hr", "image", "path", "line", "rect", "circle"}
-
-
-@dataclass
-class Element:
-    name: str
-    attributes: dict[str, str | None]
-    children: list[Element | str] = field(default_factory=list)
-
-    def all(self, name: str | None = None, **attributes: str) -> Iterator[Element]:
-        for child in self.children:
-            if isinstance(child, Element):
-                fits = all(child.attributes.get(key.rstrip("_")) == value for key, value in attributes.items())
-                if (name is None or child.name == name) and fits:
-                    yield child
-                yield from child.all(name, **attributes)
-
-    @property
-    def text(self) -> str:
-        return "".join(child if isinstance(child, str) else child.text for child in self.children)
-
-
-class Tree(HTMLParser):
-    """The page as a tree; refuses one that is not balanced."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.root = Element("root", {})
-        self._open = [self.root]
-        self.feed(source)
-        self.close()
-        assert len(self._open) == 1, [one.name for one in self._open]
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        element = Element(tag, dict(attrs))
-        self._open[-1].children.append(element)
-        if tag not in VOID:
-            self._open.append(element)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._open[-1].children.append(Element(tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open[-1].name == tag, f"</{tag}> closes <{self._open[-1].name}>"
-        self._open.pop()
-
-    def handle_data(self, data: str) -> None:
-        self._open[-1].children.append(data)
-
-
-def read(path: Path) -> Element:
-    return Tree(path.read_text("utf-8")).root
-
-
-def section(page: Element, name: str) -> Element:
-    return next(page.all("section", id=name))
-
-
-def rows(part: Element) -> list[list[str]]:
-    return [[cell.text for cell in row.children if isinstance(cell, Element)] for row in part.all("tr")]
-
-
-def decoded(uri: str | None) -> tuple[str, bytes]:
-    match = re.fullmatch(r"data:([\w/]+)(?:; ?codecs=\w+)?;base64,([A-Za-z0-9+/=]+)", uri or "")
-    assert match, (uri or "")[:80]
-    return match[1], base64.b64decode(match[2])
 
 
 @pytest.fixture(scope="module")
@@ -316,6 +250,31 @@ def test_a_clip_that_was_exchanged_is_not_played(tmp_path):
     assert not list(read(tmp_path / "report.html").all("audio"))
     assert len(report.notices) >= 8
     assert all("is not what was kept" in notice for notice in report.notices)
+
+
+def test_sound_is_bounded_and_what_does_not_fit_is_told(tmp_path, monkeypatch):
+    with Lineage.write(tmp_path / "runs.db") as lineage:
+        run_id = evolved_run(lineage, 60, clips=10)
+        whole = write_report(lineage, run_id, tmp_path / "whole.html")
+        monkeypatch.setattr(shelf, "MAX_SOUND_BYTES", 20_000)
+        monkeypatch.setattr(shelf, "LONGEST_S", 0.5)
+        report = write_report(lineage, run_id, tmp_path / "report.html")
+    players = list(read(report.path).all("audio"))
+    contents = [decoded(one.attributes["src"])[1] for one in players]
+    assert 0 < sum(map(len, contents)) <= 20_000
+    assert {soundfile.info(io.BytesIO(one)).duration for one in contents} == {0.5}
+    assert len(players) < len(list(read(whole.path).all("audio")))
+    assert any("clips over 0.02 MB in all were left out" in one for one in report.notices)
+    assert any("lasts 1 s; the first 0.5 s are here" in one for one in report.notices)
+
+
+@pytest.mark.parametrize(("rate", "kind"), [(24_000, "audio/ogg"), (22_050, "audio/flac"), (44_100, "audio/flac")])
+def test_rates_that_opus_does_not_have_are_kept_as_flac(rate, kind):
+    clip = encoded(np.sin(np.arange(rate) * 0.1) * 2, rate, longest_s=30)  # beyond full scale: limited, not wrapped
+    heard, back = soundfile.read(io.BytesIO(clip.content))
+    assert clip.mime.startswith(kind)
+    assert (len(heard), back, clip.duration_s) == (rate, rate, 1.0)
+    assert np.mean(np.abs(heard) > 0.9) > 0.5
 
 
 # -- it stands alone --------------------------------------------------------------------------------------------

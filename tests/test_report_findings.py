@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import math
+import re
 import sqlite3
 import tomllib
 from contextlib import closing
 
 import numpy as np
 import pytest
+from html_pages import read, rows, section
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lineage_builders import candidate, evolve, heard, rendering, score
 from report_builders import WEIGHTS, evolved_run
-from test_report import read, rows, section
 
 from digital_evolution import Candidate, Genome
 from experiments.config import RunConfig, load_recipe
 from experiments.lineage import Lineage, LineageError, browse, people
 from experiments.lineage.columns import STATUSES, columns, prompts
 from experiments.report import write_report
-from experiments.report.charts import Line, chart, nice_ticks
+from experiments.report.charts import Dots, Line, chart, nice_ticks
 from experiments.report.findings import best_births, find
 from experiments.report.markup import Html, number, tag
 from experiments.report.plain_words import how_made
@@ -249,6 +250,10 @@ def test_a_chart_of_a_million_points_is_small_and_keeps_its_last_value():
     y = np.maximum.accumulate(np.random.default_rng(0).random(1_000_000))
     drawn = chart([Line("best", "evolved", np.arange(1_000_000), y, steps=True)], words="w", x_label="x")
     assert len(drawn) < 20_000
+    dotted = chart([], dots=[Dots("evolved", np.arange(1_000_000), y)], words="w", x_label="x")
+    paths = re.findall(r' d="([^"]*)"', drawn + dotted)
+    assert all(re.fullmatch(r"(?:[MLHVh][-\d. ]+)+", path) for path in paths)
+    assert max(map(len, paths)) > 5_000
     assert isinstance(chart([Line("none", "evolved", [1.0], [math.nan])], words="w", x_label="x"), Html)
 
 

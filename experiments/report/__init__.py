@@ -2,7 +2,8 @@
 
 * `writing`: `write_report`, the way in.
 * `findings`: the run's numbers; `archive_map`: its map.
-* `page`, `winners`, `sections`: what stands where; `style`: how it looks; `plain_words`: operators as people say them.
+* `page`, `winners`, `sections`, `repeating`: what stands where; `style`: how it looks.
+* `plain_words`: operators as people say them.
 * `charts`, `sound`, `shelf`: pictures, clips, and which clips fit.
 * `markup`: HTML that foreign text cannot break.
 """

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from experiments.report.markup import Html, counted, joined, number, tag
+from experiments.report.markup import Html, counted, joined, tag
 
 Floats = NDArray[np.float64]
 
@@ -98,7 +98,8 @@ def chart(
         parts.append(tag("text", _tick(value, ticks), x=_LEFT - 6, y=y + 4, text_anchor="end"))
     for value in nice_ticks(left, right, inside=True, whole=True):
         x, _ = place(value, low)
-        parts.append(tag("text", f"{value:,.0f}", x=x, y=height - _BOTTOM + 16, text_anchor="middle"))
+        anchor = "end" if x > width - 25 else "middle"
+        parts.append(tag("text", f"{value:,.0f}", x=x, y=height - _BOTTOM + 16, text_anchor=anchor))
     parts.append(
         tag("text", x_label, class_="axis", x=(_LEFT + width - _RIGHT) / 2, y=height - 5, text_anchor="middle")
     )
@@ -168,9 +169,10 @@ def nice_ticks(low: float, high: float, *, inside: bool = False, whole: bool = F
 
 
 def _tick(value: float, ticks: Sequence[float]) -> str:
+    """As many decimals as tell the ticks apart."""
     step = ticks[1] - ticks[0]
-    places = 0 if step >= 1 else min(6, math.ceil(-math.log10(step) - 1e-9) + (round(step * 100) % 10 == 5))
-    return number(value, 3) if abs(value) >= 10 else f"{value:.{places}f}".replace("-", "−")
+    places = next((count for count in range(6) if abs(step * 10**count - round(step * 10**count)) < 1e-6), 6)
+    return f"{value:,.{places}f}".replace("-", "−")
 
 
 def _known(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:

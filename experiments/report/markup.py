@@ -66,7 +66,8 @@ def tag(name: str, *content: Content, **attributes: str | float | bool | None) -
             continue
         label = key.rstrip("_").replace("_", "-")
         shown = f"{value:g}" if isinstance(value, float) else str(value)
-        written.append(label if value is True else f'{label}="{shown if isinstance(value, Html) else text(shown)}"')
+        escaped = shown if isinstance(value, Html) else text(shown, len(shown))
+        written.append(label if value is True else f'{label}="{escaped}"')
     start = " ".join(written)
     if name in _VOID:
         return Html(f"<{start}/>" if name in _XML else f"<{start}>")

@@ -15,7 +15,8 @@ from experiments.report import sections
 from experiments.report.archive_map import ArchiveMap
 from experiments.report.findings import Findings
 from experiments.report.markup import Content, Html, counted, foreign, joined, number, signed, tag, text
-from experiments.report.sections import day, section
+from experiments.report.repeating import day, settings
+from experiments.report.sections import section
 from experiments.report.shelf import Shelf
 from experiments.report.style import STYLE
 from experiments.report.winners import card
@@ -59,7 +60,7 @@ def page(
         parts += [causes, ("operators", "Operators", sections.operators(findings))]
     if findings.counts.asked:
         parts.append(("people", "People", sections.judgements(lineage, findings)))
-    parts.append(("settings", "To repeat it", sections.settings(findings.run, lineage.path.name)))
+    parts.append(("settings", "To repeat it", settings(findings.run, lineage.path.name)))
     links = joined(tag("li", tag("a", title, href=f"#{name}")) for name, title, _ in parts)
     body = joined(
         tag("a", "Skip to the content", href="#content", class_="skip"),

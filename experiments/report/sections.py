@@ -1,26 +1,20 @@
-"""The sections of a report but its winners: curves, operators, map, what came to nothing, people, settings."""
+"""The sections of a report but its winners: curves, operators, map, what came to nothing, people."""
 
 from __future__ import annotations
 
 import itertools
-import json
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from bark_infinity.audio import safe_stem
-from bark_infinity.error_handling import BarkError
 from experiments.lineage import people
 from experiments.lineage.reading import LineageReader
-from experiments.lineage.records import Run
 from experiments.report.archive_map import ArchiveMap, picture
 from experiments.report.charts import Dots, Line, chart, interval
 from experiments.report.findings import CONTROL, Arm, Cause, Credit, Findings, Generations
-from experiments.report.markup import Content, Html, counted, foreign, joined, number, signed, tag, text
+from experiments.report.markup import Content, Html, counted, foreign, joined, number, signed, tag
 
 _MOST_ROWS = 40  # of a table; the rest is summed up
 _BINS = 40  # of a mean by birth
@@ -79,16 +73,6 @@ def curves(findings: Findings) -> Html:
         x_label="births of the arm",
         mark=(findings.budget, "equal budget") if unequal else None,
     )
-    generations = findings.generations
-    by_generation = chart(
-        [
-            Line("Best of the generation", "evolved", generations.generations, generations.best),
-            Line("Mean", "evolved thin", generations.generations, generations.mean),
-            *_control_levels(findings),
-        ],
-        words=f"{shown} by generation of the evolved births",
-        x_label="generation",
-    )
     two = tag(
         "div",
         tag(
@@ -96,10 +80,25 @@ def curves(findings: Findings) -> Html:
             by_birth,
             tag("figcaption", f"By birth: {shown}. Dots are single births; those that came to nothing count as spent."),
         ),
-        tag("figure", by_generation, tag("figcaption", f"By generation: {shown} of the evolved births.")),
+        tag("figure", _by_generation(findings), tag("figcaption", f"By generation: {shown} of the evolved births.")),
         class_="pair",
     )
     return section("curves", "Progress", two, _by_term(findings.by_term), _generation_numbers(findings))
+
+
+def _by_generation(findings: Findings) -> Html:
+    one = findings.generations
+    if len(one.generations) < 2:
+        return tag("p", "No second generation came through yet.", class_="empty")
+    return chart(
+        [
+            Line("Best of the generation", "evolved", one.generations, one.best),
+            Line("Mean", "evolved thin", one.generations, one.mean),
+            *_control_levels(findings),
+        ],
+        words=f"{findings.shown} by generation of the evolved births",
+        x_label="generation",
+    )
 
 
 def _mean_by_birth(arm: Arm) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -116,7 +115,7 @@ def _mean_by_birth(arm: Arm) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]
 
 def _control_levels(findings: Findings) -> list[Line]:
     control, generations = findings.control, findings.generations.generations
-    if control.mean is None or len(generations) < 2:
+    if control.mean is None:
         return []
     ends = np.array([generations[0], generations[-1]])
     best = control.best_after(len(control))
@@ -129,6 +128,8 @@ def _control_levels(findings: Findings) -> list[Line]:
 def _by_term(by_term: Mapping[str, Generations]) -> Html | None:
     charts = []
     for name, one in by_term.items():
+        if len(one.generations) < 2:
+            continue
         drawn = chart(
             [
                 Line("best", "evolved", one.generations, one.best),
@@ -187,7 +188,11 @@ def operators(findings: Findings) -> Html:
     return section(
         "operators",
         "Operators",
-        table(heads, rows, f"By {findings.shown or 'status'}, the best mean first"),
+        table(
+            heads,
+            rows,
+            f"By {findings.shown}, the best mean first" if findings.counts.ok else "What became of their births",
+        ),
         tag("p", f"{counted(more, 'operator')} more are not shown.", class_="soft small") if more > 0 else None,
         tag("p", words, class_="soft small"),
     )
@@ -331,61 +336,3 @@ def _judgement(one: people.Judgement, values: Mapping[int, float]) -> list[Conte
     other = "" if one.other is None else f"{one.other}"
     difference = None if one.other is None else values.get(one.one, np.nan) - values.get(one.other, np.nan)
     return [words, f"{one.one}", other, "" if difference is None else signed(difference), foreign(one.rater or "–", 60)]
-
-
-# -- how to repeat it -------------------------------------------------------------------------------------------
-
-
-def settings(run: Run, file_name: str) -> Html:
-    """All that decides the run: its recipe, seed, versions, checkpoints."""
-    from experiments.config import RunConfig, to_toml
-
-    conduct = {key: value for key, value in run.execution.items() if key != "base"}  # a folder of one machine
-    config = {**run.config, **conduct}
-    try:
-        recipe, kind = to_toml(RunConfig.from_json(config)), "toml"
-    except (BarkError, TypeError, ValueError, AttributeError, KeyError):  # recorded by another version, or by hand
-        recipe, kind = json.dumps(config, indent=2, ensure_ascii=False), "json"
-    stem = safe_stem(run.name, max_bytes=60)
-    if kind == "toml":
-        recipe_name, database = shlex.quote(f"{stem}.toml"), shlex.quote(f"{stem}.db")
-        commands = f"bark-lab run {recipe_name} --db {database}\nbark-lab verify {database}"
-        how = joined("Save the recipe as ", tag("code", f"{stem}.toml"), ", then:")
-    else:
-        commands = f"bark-lab verify {shlex.quote(file_name)}"
-        how = joined("The run's config is no recipe of this version, so it is shown as it was recorded.")
-    facts: list[tuple[str, Content]] = [
-        ("Run", joined(foreign(run.name, 200), f", number {run.run_id} of ", foreign(file_name, 200))),
-        ("Seed", tag("code", str(run.seed))),
-        ("Begun", day(run.created_at)),
-        ("Weights", text(", ".join(f"{name} {weight:g}" for name, weight in run.weights.items()) or "none")),
-    ]
-    if run.branched_from is not None:
-        facts.append(("Branched from", f"run {run.branched_from[0]}, birth {run.branched_from[1]}"))
-    facts += [("Version of " + name[:60], foreign(str(value), 120)) for name, value in _first(run.versions)]
-    facts += [
-        ("Checkpoint " + name[:60], tag("code", text(str(value), 128), class_="hash"))
-        for name, value in _first(run.checkpoints)
-    ]
-    rows = [tag("tr", cells(text(name), value, kinds="h ")) for name, value in facts]
-    return section(
-        "settings",
-        "To repeat it",
-        table((("Fact", ""), ("Value", "")), rows),
-        tag("p", how),
-        tag("pre", tag("code", commands), tabindex="0", aria_label="Commands"),
-        tag("details", tag("summary", "The recipe" if kind == "toml" else "The config"),
-            tag("pre", tag("code", text(recipe, 60_000)), tabindex="0", dir="ltr")),
-    )  # fmt: skip
-
-
-def _first(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return list(facts.items())[:_MOST_ROWS]
-
-
-def day(seconds: float) -> str:
-    """A moment as people write it."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except (OverflowError, OSError, ValueError):
-        return "unknown"

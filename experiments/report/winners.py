@@ -17,6 +17,7 @@ from experiments.report.sound import data_uri, mel, png, spectrogram
 
 _OLDEST, _LATEST = 3, 12  # births of a primary line that are shown
 _HEARD = 6  # ancestors of a winner with a player: the founder and the latest
+_MOST_SAID = 1_200  # characters of a prompt; Bark reads about 256 tokens
 _TOP_HZ = 8_000.0
 _PICTURE = (480, 96)
 
@@ -65,7 +66,7 @@ def card(
     return tag(
         "article",
         heading,
-        tag("p", text(candidate.genome.prompt), class_="said", dir="auto"),
+        tag("p", text(candidate.genome.prompt, _MOST_SAID), class_="said", dir="auto"),
         tag("div", _heard(birth, shelf), class_="hear"),
         tag("div", _terms(outcome, weights), remarks, _notices(lineage, run_id, birth)),
         tag(
