@@ -75,6 +75,7 @@ class App:
         vsync: bool = True,
     ) -> None:
         self._panels = panels
+        self.closing_s = CLOSING_S
         self.loop = Loop(lambda said: self.presenter.say(said, "warning"))
         self.presenter = Presenter(self.loop, settings, remember, player)
         os.environ.setdefault("__GLVND_DISALLOW_PATCHING", "1")  # NVIDIA's driver otherwise crashes on textures
@@ -119,6 +120,8 @@ class App:
         self.dialogs = Dialogs(presenter, self)
         presenter.turned = self.layout.turn_to
         presenter.dialogs = self.dialogs.openers()
+        presenter.resumed = self.dialogs.resume_shown
+        presenter.branched = self.dialogs.ask_to_branch
         presenter.asked_for_path = self.dialogs.ask_for_path
         compare = panels.get("compare")
         assert isinstance(compare, ComparePanel)
@@ -131,7 +134,7 @@ class App:
         """Makes every widget again, in the looks that the settings say."""
         page = self.layout.page
         self.loop.forget_jobs()
-        self.dialogs.delete()
+        self.dialogs.close()
         dpg.delete_item("keyboard")
         dpg.delete_item("attention")
         old, themes = self._root, self._themes
@@ -162,13 +165,12 @@ class App:
             self._size = size
             self.layout.resize(*size)
         self.loop.guarded(lambda: self.layout.show(self.presenter.board))
-        self.dialogs.show()
         self.presenter.show_waves()
         return found
 
     def open(self, source: Source) -> None:
         """Shows a source; the one before ends first."""
-        self.presenter.source.close(CLOSING_S)
+        self.presenter.source.close(self.closing_s)
         self.presenter.open(source)
 
     def close(self) -> bool:
@@ -176,7 +178,7 @@ class App:
         self.presenter.player.stop()
         self.loop.close()
         dpg.destroy_context()  # the window is gone at once, the run ends after it
-        return self.presenter.source.close(CLOSING_S)
+        return self.presenter.source.close(self.closing_s)
 
 
 def remembering(path: Path) -> Callable[[Settings], str]:

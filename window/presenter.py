@@ -9,7 +9,7 @@ import dataclasses
 import logging
 import queue
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -70,6 +70,7 @@ class Presenter:
         self.player = player or Player(lambda: self.output_folder)
         self._clips: OrderedDict[int, Clip] = OrderedDict()
         self._asked: set[int] = set()
+        self._folder: Path | None = None
         self._memory = (0, "")
         self._process = psutil.Process()
         self._reached = 0  # events of the timeline that the shown board has taken in, while it is not the present
@@ -101,6 +102,8 @@ class Presenter:
         self.board = self.present
         self._clips.clear()
         self._asked.clear()
+        if source.opened.path:
+            self.remember(lineage=str(Path(source.opened.path).absolute()))
         source.start()
 
     def drain(self, budget_s: float) -> bool:
@@ -320,6 +323,10 @@ class Presenter:
             self.board.run_state.go_to(birth)
         self._loop.wake()
 
+    def moments(self) -> Sequence[int]:
+        """See `Desk`."""
+        return self.timeline.told
+
     def branch(self, birth: int) -> None:
         """See `Desk`."""
         self.branched(birth)
@@ -428,6 +435,15 @@ class Presenter:
     ) -> None:
         """See `Desk`."""
         self.asked_for_path(title, then, endings=endings, folder=folder)
+
+    def last_folder(self) -> Path:
+        """Where a file was chosen last, or where runs are kept."""
+        wanted = self._folder or (Path(self.settings.lineage).parent if self.settings.lineage else self.output_folder)
+        return next((one for one in (wanted, *wanted.parents) if one.is_dir()), Path.home())
+
+    def remember_folder(self, folder: Path) -> None:
+        """A file was chosen there."""
+        self._folder = folder
 
     def facts(self) -> tuple[str, ...]:
         """See `Desk`."""

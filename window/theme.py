@@ -192,11 +192,19 @@ class Themes:
             dpg.add_theme_style(dpg.mvStyleVar_ChildBorderSize, 0, category=dpg.mvThemeCat_Core)
             dpg.add_theme_style(dpg.mvStyleVar_ChildRounding, 0, category=dpg.mvThemeCat_Core)
             dpg.add_theme_style(dpg.mvStyleVar_WindowPadding, 0, 0, category=dpg.mvThemeCat_Core)
-        with self._theme("dialog"), dpg.theme_component(dpg.mvWindowAppItem):
-            _colour(dpg.mvThemeCol_WindowBg, p.panel)
-            dpg.add_theme_style(dpg.mvStyleVar_WindowPadding, self._px(18), self._px(14), category=dpg.mvThemeCat_Core)
-            dpg.add_theme_style(dpg.mvStyleVar_WindowBorderSize, 1, category=dpg.mvThemeCat_Core)
-            dpg.add_theme_style(dpg.mvStyleVar_WindowRounding, self._px(8), category=dpg.mvThemeCat_Core)
+        with self._theme("dialog"):
+            with dpg.theme_component(dpg.mvWindowAppItem):
+                _colour(dpg.mvThemeCol_WindowBg, p.panel)
+                _colour(dpg.mvThemeCol_PopupBg, p.panel)
+                _colour(dpg.mvThemeCol_TitleBgActive, p.card)
+                padding = self._px(18), self._px(14)
+                dpg.add_theme_style(dpg.mvStyleVar_WindowPadding, *padding, category=dpg.mvThemeCat_Core)
+                dpg.add_theme_style(dpg.mvStyleVar_WindowBorderSize, 1, category=dpg.mvThemeCat_Core)
+                dpg.add_theme_style(dpg.mvStyleVar_WindowRounding, self._px(8), category=dpg.mvThemeCat_Core)
+            with dpg.theme_component(dpg.mvAll):
+                _colour(dpg.mvThemeCol_FrameBg, p.card)
+                _colour(dpg.mvThemeCol_ChildBg, p.panel)
+                dpg.add_theme_style(dpg.mvStyleVar_ChildBorderSize, 0, category=dpg.mvThemeCat_Core)
         with self._theme("field.bad"), dpg.theme_component(dpg.mvAll):
             _colour(dpg.mvThemeCol_Border, p.bad)
             dpg.add_theme_style(dpg.mvStyleVar_FrameBorderSize, 1, category=dpg.mvThemeCat_Core)
