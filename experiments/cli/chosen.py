@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bark_infinity.error_handling import BarkError
 
 if TYPE_CHECKING:
-    from experiments.lineage import Lineage, Run
+    from experiments.lineage import Card, Lineage, Run
     from experiments.lineage.reading import LineageReader
 
 _APPLICATION_ID_AT = 68  # in SQLite's header (https://www.sqlite.org/fileformat2.html#application_id)
@@ -138,16 +138,29 @@ def chosen_births(args: argparse.Namespace, lineage: LineageReader, run_id: int,
     return best
 
 
+def best_evolved(lineage: LineageReader, run_id: int) -> tuple[int, float] | None:
+    """The birth with the highest total, and that; the control arm, which is there to be beaten, does not count."""
+    from experiments.lineage import browse
+    from experiments.lineage.tallies import LEADERS
+
+    best = browse.best(lineage, run_id, count=LEADERS)
+    by_chance = {one.birth for one in browse.cards(lineage, run_id, [birth for birth, _ in best]) if is_control(one)}
+    return next((one for one in best if one[0] not in by_chance), None)
+
+
+def is_control(card: Card) -> bool:
+    """Whether a birth is of the control arm."""
+    return card.operator == "control"
+
+
 def best_birth(lineage: LineageReader, run: Run) -> int:
-    """The birth with the highest total; the latest where none has one.
+    """The best evolved birth; the latest where none has a total.
 
     Raises:
         BarkError: When there is no birth yet.
     """
-    from experiments.lineage import browse
-
-    best = browse.best(lineage, run.run_id, count=1)
-    birth = best[0][0] if best else lineage.last_birth(run.run_id)
+    best = best_evolved(lineage, run.run_id)
+    birth = best[0] if best else lineage.last_birth(run.run_id)
     if not birth:
         raise BarkError(f"run {run.name!r} has no birth yet; wait until it asks for its first")
     return birth

@@ -136,7 +136,7 @@ def _run_facts(lineage: Lineage, run: Run, runs: tuple[Run, ...], written: bool)
     from experiments.lineage import browse
 
     counts = browse.counts(lineage, run.run_id)
-    best = browse.best(lineage, run.run_id, count=1)
+    best = chosen.best_evolved(lineage, run.run_id)
     last = lineage.last_birth(run.run_id)
     recent = lineage.outcomes(run.run_id, range(max(1, last - _RECENT + 1), last + 1))
     told_at = sorted(outcome.told_at for outcome in recent.values())
@@ -156,7 +156,7 @@ def _run_facts(lineage: Lineage, run: Run, runs: tuple[Run, ...], written: bool)
         "rejected": counts.rejected,
         "failed": counts.failed,
         "pending": counts.pending,
-        "best": {"birth": best[0][0], "total": best[0][1]} if best else None,
+        "best": {"birth": best[0], "total": best[1]} if best else None,
         "last_result_at": told_at[-1] if told_at else None,
         "births_per_hour": per_hour,
         "eta_s": eta,

@@ -28,10 +28,8 @@ from experiments.cli import (
     upkeep,
     voices,
 )
-from experiments.cli.exits import EXPLAINED, FINE, INTERRUPTED, USAGE
+from experiments.cli.exits import BUG, EXPLAINED, FINE, INTERRUPTED, USAGE
 from experiments.cli.terminal import Painted, Terminal
-
-_INTERNAL = 70  # EX_SOFTWARE of sysexits.h: a bug
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +126,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code; see `exits`.
     """
+    if sys.stdout is None or sys.stderr is None:  # closed by whoever started the program
+        nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # for the life of the process
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a note in a Latin-1 terminal is no reason to stop
@@ -176,7 +177,7 @@ def _answered(args: argparse.Namespace) -> int:
             f"a bug in this program ({type(error).__name__}: {error}); what was recorded is safe; please report "
             "it with what the same command prints with --debug",
         )
-        return _INTERNAL
+        return BUG
     finally:
         if before is not None:
             signal.signal(signal.SIGTERM, before)

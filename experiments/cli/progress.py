@@ -124,12 +124,11 @@ class RunProgress:
         parts = [f"{told}/{self._limit} births" if self._limit else f"{told} births"]
         if self._best is not None:
             parts.append(f"best {self._best[0]:.4f} (#{self._best[1]})")
-        parts += [
-            f"{count} {what}" for count, what in ((self._rejected, "rejected"), (self._failed, "failed")) if count
-        ]
         is_over = self._limit is not None and told >= self._limit
         if self._progress is not None and self._progress.eta_hours is not None and not is_over:
             parts.append(f"{duration(self._progress.eta_hours * 3_600)} left")
+        counts = {"rejected": self._rejected, "failed": self._failed}
+        parts += [f"{count} {what}" for what, count in counts.items() if count]
         doing = self._state or ("" if self._progress is None else self._progress.rendering)
         return "  ".join([*parts, doing]) if doing else "  ".join(parts)
 

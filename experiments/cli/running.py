@@ -42,6 +42,7 @@ _FIRST_LOOK = (
     "breeding.control_share=0.25",
     "stop.evaluations=48",
 )
+_SIGNALS = {"SIGINT": "stopped by Ctrl-C", "SIGHUP": "stopped because its terminal was closed"}
 _GRACE_S = 2.0  # between asking the run to end at once and not asking any more
 
 Begin = Callable[["Callable[[Event], None]"], "Runner"]
@@ -201,10 +202,8 @@ def _toml(value: str | list[str]) -> str:
 
 
 def _best_so_far(lineage: Any, one: Run) -> tuple[float, int] | None:
-    from experiments.lineage import browse
-
-    best = browse.best(lineage, one.run_id, count=1)
-    return (best[0][1], best[0][0]) if best else None
+    best = chosen.best_evolved(lineage, one.run_id)
+    return (best[1], best[0]) if best else None
 
 
 # -- a sitting ------------------------------------------------------------------------------------------------------
@@ -265,6 +264,12 @@ def _remove_new(path: Path) -> None:
         path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
 
 
+def _end() -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, b"\n")  # a progress line may stand there
+    os._exit(INTERRUPTED)
+
+
 @contextlib.contextmanager
 def _stopped_by_signals(runner: Runner) -> Iterator[None]:
     """While it lasts, signals stop the run. Nothing is printed here: a signal may come in the middle of printing."""
@@ -276,12 +281,13 @@ def _stopped_by_signals(runner: Runner) -> Iterator[None]:
         nonlocal count
         count += 1
         if count == 1:
-            runner.send(StopRun(f"stopped by {signal.Signals(number).name}"))
+            name = signal.Signals(number).name
+            runner.send(StopRun(_SIGNALS.get(name, f"stopped by {name}")))
             return
         runner.abandon()
         if count > 2:
-            os._exit(INTERRUPTED)
-        last = threading.Timer(_GRACE_S, os._exit, [INTERRUPTED])
+            _end()
+        last = threading.Timer(_GRACE_S, _end)
         last.daemon = True
         last.start()
 

@@ -112,8 +112,10 @@ def _tell_arms(findings: Findings, terminal: Terminal) -> None:
         terminal.table(("births", "evolved", "chance", "ahead"), rows, right=frozenset({0, 1, 2, 3}))
     if best is not None:
         terminal.say(f"best of all {len(findings.evolved)} evolved births: {best['value']:.4f} (#{best['birth']})")
-    elif findings.counts.asked:
+    elif findings.counts.asked > findings.counts.pending:
         terminal.say(Painted("no birth was ok", "bad"))
+    else:
+        terminal.say("no birth has a result yet")
 
 
 def _tell_winners(lineage: Lineage, findings: Findings, clips: dict[int, Path], terminal: Terminal) -> None:
