@@ -1,4 +1,8 @@
-"""A drawing with a place: Dear PyGui ignores a drawlist's own position, so it stands in a child window that has one."""
+"""Drawings and plots with a place.
+
+Dear PyGui ignores a drawlist's own position, and a plot that has one forgets its size, so that it is never hovered or
+clicked. Both stand in child windows, which can be placed.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,15 @@ import dearpygui.dearpygui as dpg
 
 from window.palette import Colour
 from window.panel import Desk, Item
+
+
+def place_for(parent: Item, desk: Desk) -> Item:
+    """An empty child window that can be placed and sized, and is not seen itself."""
+    box: Item = dpg.add_child_window(
+        parent=parent, border=False, no_scrollbar=True, no_scroll_with_mouse=True, width=1, height=1
+    )
+    dpg.bind_item_theme(box, desk.theme("bare"))
+    return box
 
 
 class Canvas:
@@ -20,10 +33,8 @@ class Canvas:
 
     def __init__(self, parent: Item, desk: Desk, tag: str, *, show: bool = True) -> None:
         self._desk = desk
-        self.box = dpg.add_child_window(
-            parent=parent, border=False, no_scrollbar=True, no_scroll_with_mouse=True, show=show, width=1, height=1
-        )
-        dpg.bind_item_theme(self.box, desk.theme("bare"))
+        self.box = place_for(parent, desk)
+        self.show(show)
         self.item = dpg.add_drawlist(parent=self.box, tag=tag, width=1, height=1)
         dpg.bind_item_font(self.item, desk.font("0", "small"))
         self.width = self.height = 1

@@ -10,7 +10,7 @@ Tags of widgets are namespaced by panel: ``curves.plot``, ``board.3.play``. Test
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
@@ -144,6 +144,10 @@ class Desk(Protocol):
 
     def travel(self, birth: int | None) -> None:
         """Shows the run as it was when this birth was told; None returns to the present."""
+        ...
+
+    def moments(self) -> Sequence[int]:
+        """Births of the whole run in the order of telling: where `travel` can go."""
         ...
 
     def branch(self, birth: int) -> None:

@@ -15,7 +15,7 @@ from typing import Literal
 from bark_infinity.prompts.pieces import SPEAKERS, TAG
 
 Script = Literal["latin", "symbols", "cjk", "devanagari"]
-Kind = Literal["plain", "tag", "song", "speaker"]
+Kind = Literal["plain", "tag", "song", "speaker", "added", "removed"]  # the last two: against a parent
 Measure = Callable[[str, Script], float]  # width of a text in its script's font, in pixels
 
 _CJK = ((0x1100, 0x11FF), (0x2E80, 0x9FFF), (0xAC00, 0xD7AF), (0xF900, 0xFAFF), (0xFE30, 0xFE4F), (0xFF00, 0xFFEF))

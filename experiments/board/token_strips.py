@@ -71,8 +71,8 @@ def _sampled(tokens: Int64Array) -> Int64Array:
 def _colours(tokens: Int64Array) -> Float32Array:
     """(N, 4) a colour for every id, far apart for neighbours: hues by the golden ratio, two levels of lightness."""
     hue = (tokens.astype(np.float64) * 0.6180339887498949) % 1.0
-    value = np.where(tokens % 3 == 0, 0.62, np.where(tokens % 3 == 1, 0.78, 0.92))
-    saturation = 0.5
+    value = np.where(tokens % 3 == 0, 0.5, np.where(tokens % 3 == 1, 0.66, 0.82))
+    saturation = 0.4
     sector = hue[:, None] * 6 + np.array([5.0, 3.0, 1.0])  # HSV to RGB (Smith 1978)
     k = sector % 6
     rgb = value[:, None] * (1 - saturation * np.clip(np.minimum(k, 4 - k), 0, 1))

@@ -10,7 +10,7 @@ import dearpygui.dearpygui as dpg
 from experiments.board.board import Board
 from experiments.board.curves import RANKINGS, Curve, Curves, OperatorCredit
 from experiments.board.text import shortened
-from window.canvas import Canvas
+from window.canvas import Canvas, place_for
 from window.palette import Colour, faded
 from window.panel import Desk, Item
 
@@ -57,9 +57,11 @@ class CurvesPanel:
             with dpg.tooltip(item, delay=0.4):
                 dpg.add_text(_HINTS[name], wrap=desk.px(320))
             self._buttons[name] = item
+        self._plot_at = place_for(parent, desk)
         self._plot = dpg.add_plot(
-            parent=parent, tag="curves.plot", no_menus=True, no_box_select=True, no_mouse_pos=True, no_title=True
-        )
+            parent=self._plot_at, tag="curves.plot", width=-1, height=-1, no_menus=True, no_box_select=True,
+            no_mouse_pos=True, no_title=True,
+        )  # fmt: skip
         dpg.bind_item_theme(self._plot, desk.theme("plot"))
         dpg.bind_item_font(self._plot, desk.font("0", "small"))
         dpg.add_plot_legend(parent=self._plot, location=dpg.mvPlot_Location_SouthEast, no_buttons=True)
@@ -93,7 +95,7 @@ class CurvesPanel:
             dpg.configure_item(item, pos=(x, px(6)), width=wide, height=px(24))
             x += wide + px(4)
         inner_w, inner_h = max(width - px(12), 1), max(height - px(_HEAD + _FOOT), 1)
-        dpg.configure_item(self._plot, pos=(px(4), px(_HEAD)), width=inner_w, height=inner_h)
+        dpg.configure_item(self._plot_at, pos=(px(4), px(_HEAD)), width=inner_w, height=inner_h)
         self._bars.move(px(4), px(_HEAD), inner_w, inner_h)
         dpg.configure_item(self._said, pos=(px(12), height - px(_FOOT) + px(1)))
 
@@ -108,7 +110,7 @@ class CurvesPanel:
         for name, item in self._buttons.items():
             dpg.bind_item_theme(item, self._desk.theme("quiet.on" if name == self._view else "quiet"))
         bars = self._view == "operators"
-        dpg.configure_item(self._plot, show=not bars)
+        dpg.configure_item(self._plot_at, show=not bars)
         self._bars.show(bars)
         if bars:
             self._draw_bars(curves)

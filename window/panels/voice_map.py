@@ -8,6 +8,7 @@ from experiments.board.board import Board
 from experiments.board.measures import measure_title
 from experiments.board.text import shortened
 from experiments.board.voice_map import Atlas, MapCell
+from window.canvas import place_for
 from window.palette import faded
 from window.panel import Desk, Item
 
@@ -49,9 +50,11 @@ class VoiceMapPanel:
             dpg.add_text("across; any measure of the judgement")
         with dpg.tooltip(self._combos["y"], delay=0.5):
             dpg.add_text("upwards; any measure of the judgement")
+        self._plot_at = place_for(parent, desk)
         self._plot = dpg.add_plot(
-            parent=parent, tag="voice_map.plot", no_menus=True, no_box_select=True, no_mouse_pos=True, no_title=True
-        )
+            parent=self._plot_at, tag="voice_map.plot", width=-1, height=-1, no_menus=True, no_box_select=True,
+            no_mouse_pos=True, no_title=True,
+        )  # fmt: skip
         dpg.bind_item_theme(self._plot, desk.theme("plot"))
         dpg.bind_item_font(self._plot, desk.font("0", "small"))
         self._x = dpg.add_plot_axis(dpg.mvXAxis, parent=self._plot, no_gridlines=True, no_highlight=True)
@@ -82,9 +85,8 @@ class VoiceMapPanel:
         dpg.configure_item(self._combos["x"], pos=(left, px(6)), width=wide)
         dpg.configure_item(self._by, pos=(left + wide + px(5), px(9)))
         dpg.configure_item(self._combos["y"], pos=(left + wide + px(24), px(6)), width=wide)
-        dpg.configure_item(
-            self._plot, pos=(px(4), px(_HEAD)), width=max(width - px(12), 1), height=max(height - px(_HEAD + _FOOT), 1)
-        )
+        wide, tall = max(width - px(12), 1), max(height - px(_HEAD + _FOOT), 1)
+        dpg.configure_item(self._plot_at, pos=(px(4), px(_HEAD)), width=wide, height=tall)
         dpg.configure_item(self._said, pos=(px(12), height - px(_FOOT) + px(1)))
 
     def show(self, board: Board) -> None:
@@ -100,7 +102,7 @@ class VoiceMapPanel:
         self._offer(board, chosen)
         self._atlas = None if chosen is None else board.voice_map.atlas(*chosen)
         there = self._atlas is not None and bool(self._atlas.cells)
-        dpg.configure_item(self._plot, show=there)
+        dpg.configure_item(self._plot_at, show=there)
         dpg.configure_item(self._empty, show=not there)
         if not there or self._atlas is None:
             self._atlas = None
