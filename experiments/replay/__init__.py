@@ -1,5 +1,10 @@
 """A recorded run, seen again: as events at any speed, as sound, rendered anew, as the start of another run, compared.
 
+* `history`: the events of a run, from any of them on; `following`: what is new while another process writes.
+* `player`: at any speed, by births or by time, forward and back.
+* `regenerating`: a birth decoded, or rendered again and compared with what was recorded.
+* `branching`: another run that begins with an individual; `comparing`: two runs side by side.
+
 What is read from a lineage's event log, and what the runner therefore has to record, beside births and results:
 
 =============  =====================================================  ============================================
@@ -24,5 +29,6 @@ large population. ``best`` is the best birth so far, ``generation_best`` the bes
 
 All of these are the same however often a run was killed and resumed, so they belong to the content hash. What differs
 between sittings is not in the log: a run's state is read from ``runs.state``, and from whether anybody still writes.
-Other kinds are passed over. Objectives and weights of `Begun` are those of `Run.weights`, in that order.
+Other kinds are passed over. What the preference model has learned (`Taught`) is not in the log: answers are, and teach
+it again. Objectives and weights of `Begun` are those of `Run.weights`, in that order.
 """

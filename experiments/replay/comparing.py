@@ -234,9 +234,9 @@ _ASPECTS: tuple[tuple[Aspect, Callable[[Candidate], str]], ...] = (
 def _lines(found: RunDiff) -> Iterator[str]:
     one, other = found.runs
     yield f"{one}  |  {other}"
-    for title, settings in (("settings", found.settings), ("conduct", found.conduct)):
+    for title, settings in (("what decides the run", found.settings), ("how it is carried out", found.conduct)):
         yield ""
-        yield f"{title} that differ" if settings else f"{title}: the same"
+        yield f"{title} differs in" if settings else f"{title} is the same"
         for path, (mine, theirs) in settings.items():
             yield f"  {path}: {_short(mine)}  |  {_short(theirs)}"
     yield ""
@@ -246,8 +246,9 @@ def _lines(found: RunDiff) -> Iterator[str]:
     rows = [("", one, other)]
     for name in ("asked", "ok", "rejected", "failed", "pending"):
         rows.append((name, str(getattr(mine, name)), str(getattr(theirs, name))))
-    rows += [(f"best {term}", _top(top), _top(other_top)) for term, (top, other_top) in found.best.items()]
+    rows += [(f"best {term}*", _top(top), _top(other_top)) for term, (top, other_top) in found.best.items()]
     yield from _table(rows)
+    yield "  * of all births, the control arm included"
     yield ""
     yield "children of each operator: how many ok of all, mean total, better than their best parent"
     credit = [(name, _credit(used), _credit(other_used)) for name, (used, other_used) in found.operators.items()]
@@ -259,11 +260,11 @@ def _parting_lines(found: RunDiff) -> Iterator[str]:
     if parting is None:
         yield f"all {found.counts[0].asked} births are the same"
         return
-    yield (
-        f"the same up to birth {parting.birth - 1}; birth {parting.birth} differs in its {parting.aspect}:"
-        if (parting.aspect != "end")
-        else f"the same up to birth {parting.birth - 1}; then only one goes on:"
+    same = f"the same up to birth {parting.birth - 1}" if parting.birth > 1 else "no birth is the same"
+    how = (
+        "then only one goes on" if parting.aspect == "end" else f"birth {parting.birth} differs in its {parting.aspect}"
     )
+    yield f"{same}; {how}:"
     yield f"  {found.runs[0]}: {parting.one}"
     yield f"  {found.runs[1]}: {parting.other}"
 
