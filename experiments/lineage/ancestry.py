@@ -98,20 +98,29 @@ def common_ancestor(lineage: LineageReader, run_id: int, births: list[int]) -> i
             _known(lineage, run_id, birth)
         # Parents are born before their children, so going back over all births from the latest one meets each after
         # all its descendants.
+        bits = {birth: 1 << place for place, birth in enumerate(set(births))}
+        everyone = (1 << len(bits)) - 1
         latest, last = max(births), lineage.last_birth(run_id)
-        lines = [0] * (latest + 1)  # which of the births come from this one, as bits
-        for bit, birth in enumerate(set(births)):
-            lines[birth] = 1 << bit
-        everyone = (1 << len(set(births))) - 1
-        found = latest if lines[latest] == everyone else 0
-        for child, parent in lineage.pedigree.back_from(run_id, latest, last):
-            if child <= found:  # all that could follow are earlier
-                break
-            if child <= latest and (line := lines[child]):
-                lines[parent] = line = line | lines[parent]
-                if line == everyone and parent > found:
-                    found = parent
+        lines = [0] * (latest + 1)  # which of the births come from this one
+        for birth, bit in bits.items():
+            lines[birth] = bit
+        found = latest if len(bits) == 1 else 0
+        for first, pairs in lineage.pedigree.back_from(run_id, latest, last):
+            for child, parent in pairs:
+                if child <= found:  # all that could follow are earlier
+                    return found
+                if child <= latest and (line := lines[child]):
+                    lines[parent] = line = line | lines[parent]
+                    if line == everyone and parent > found:
+                        found = parent
+            if not found and any(birth >= first and _is_over(lines, bit, first) for birth, bit in bits.items()):
+                return None
     return found or None
+
+
+def _is_over(lines: list[int], bit: int, first: int) -> bool:
+    """Whether a line has no birth before the first of a block; looks near it first, where lines that go on have one."""
+    return not any(lines[birth] & bit for birth in range(min(first, len(lines)) - 1, 0, -1))
 
 
 def _known(lineage: LineageReader, run_id: int, birth: int) -> int:

@@ -5,15 +5,16 @@ A walk over half a million births then takes a fraction of a second, where queri
 
 from __future__ import annotations
 
-import itertools
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from experiments.lineage.rows import MAX_BIRTH, row_id
 
 _BLOCK = 8_192  # births
-_KEPT = 1_024  # blocks, of about 200 KB each
+_KEPT = 1_024  # blocks, of about 100 KB each
 
 
 class Pedigree:
@@ -28,16 +29,19 @@ class Pedigree:
         # By run and block: the last birth there was, children, latest first, and beside each of them a parent.
         self._blocks: dict[tuple[int, int], tuple[int, array[int], array[int]]] = {}
 
-    def back_from(self, run_id: int, birth: int, last_birth: int) -> Iterator[tuple[int, int]]:
-        """Every birth down from this one with a parent, latest first; a birth comes once for each of its parents.
+    def back_from(self, run_id: int, birth: int, last_birth: int) -> Iterator[tuple[int, Iterator[tuple[int, int]]]]:
+        """Every birth down from this one, block by block, latest first.
 
         Args:
             run_id: The run.
             birth: Where to begin; a few later ones may come before it.
             last_birth: Births that the run has by now.
+
+        Yields:
+            The first birth of a block; pairs of a birth of it and one of its parents, latest births first.
         """
-        blocks = (self._block(run_id, number, last_birth) for number in range(birth // _BLOCK, -1, -1))
-        return itertools.chain.from_iterable(zip(*block, strict=True) for block in blocks)
+        for number in range(birth // _BLOCK, -1, -1):
+            yield number * _BLOCK, zip(*self._block(run_id, number, last_birth), strict=True)
 
     def forget(self) -> None:
         """Drops all blocks."""
@@ -46,13 +50,17 @@ class Pedigree:
     def _block(self, run_id: int, number: int, last_birth: int) -> tuple[array[int], array[int]]:
         key, end = (run_id, number), min((number + 1) * _BLOCK - 1, last_birth)
         if key not in self._blocks or self._blocks[key][0] < end:
+            # Both numbers in one, which Python takes over in two thirds of the time.
             found = self._query(
-                f"SELECT child & {MAX_BIRTH}, parent & {MAX_BIRTH} FROM parents WHERE child BETWEEN ? AND ? "
+                f"SELECT (child << 32) | (parent & {MAX_BIRTH}) FROM parents WHERE child BETWEEN ? AND ? "
                 "ORDER BY child DESC",
                 (row_id(run_id, number * _BLOCK), row_id(run_id, end)),
             )
-            children, parents = zip(*found, strict=True) if found else ((), ())
+            both = np.fromiter((code for (code,) in found), np.int64, len(found)).view(np.uint64)
+            children, parents = (
+                array("I", part.astype(np.uint32).tobytes()) for part in (both >> 32, both & MAX_BIRTH)
+            )
             if len(self._blocks) >= _KEPT:
                 self._blocks.clear()
-            self._blocks[key] = (end, array("L", children), array("L", parents))
+            self._blocks[key] = (end, children, parents)
         return self._blocks[key][1:]
