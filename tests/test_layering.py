@@ -19,7 +19,8 @@ MAY_IMPORT = {
     "evolution": {"bark_infinity"},
     "digital_evolution": {"bark_infinity", "evolution"},
     "experiments": {"bark_infinity", "fusion", "digital_evolution", "evolution"},
-    "victor_bark_fusion_gui": {"bark_infinity", "fusion", "digital_evolution", "evolution", "experiments"},
+    "window": {"bark_infinity", "fusion", "digital_evolution", "evolution", "experiments"},
+    "victor_bark_fusion_gui": {"bark_infinity", "window"},
     "bark_perform": {"bark_infinity"},
 }
 # Recipes for one model sit with the experiments, but know nothing of evolution.
@@ -28,8 +29,8 @@ MICRO_MAY_IMPORT = {"bark_infinity"}
 EVOLUTION_MAY_IMPORT = {"voices", "voice_edits", "prompts", "variation", "requests", "tokens", "error_handling"}
 
 ONE_HOME = {
-    "dearpygui": {"victor_bark_fusion_gui.py"},
-    "sounddevice": {"victor_bark_fusion_gui.py", "experiments/cli/playback.py"},
+    "dearpygui": {"window/"},  # a whole folder
+    "sounddevice": {"window/player.py", "experiments/cli/playback.py"},
     "shtab": {"experiments/cli/completion.py"},
     "sqlite_utils": {"experiments/lineage/migrations.py"},
     "deap": {"evolution/selection.py"},
@@ -37,8 +38,12 @@ ONE_HOME = {
     "gradio": {"bark_infinity/webui.py"},
     "streamlit": {"bark_infinity/streamlit_app.py"},
     "tqdm": {"bark_infinity/perform/bars.py"},
-    "psutil": {"bark_infinity/memory.py", "experiments/executors/worker_process.py"},
-    "platformdirs": {"bark_infinity/voices/catalogue.py", "bark_infinity/checkpoints/digests.py"},
+    "psutil": {"bark_infinity/memory.py", "window/presenter.py", "experiments/executors/worker_process.py"},
+    "platformdirs": {
+        "bark_infinity/voices/catalogue.py",
+        "bark_infinity/checkpoints/digests.py",
+        "window/settings.py",
+    },
 }
 NO_TORCH = [
     "bark_infinity",
@@ -55,6 +60,9 @@ NO_TORCH = [
     "bark_infinity.bark_config",
     "bark_infinity.perform.main",
     "bark_infinity.audio",
+    "experiments.board.board",
+    "experiments.board.recipe_form",
+    "experiments.board.timeline",
 ]
 HEAVY = {"torch", "transformers", "dearpygui", "librosa", "scipy", "sqlite_utils", "deap", "gradio", "streamlit"}
 
@@ -110,7 +118,9 @@ def test_every_heavy_library_has_one_home():
     for path in sources():
         for imported in imports_of(path):
             homes = ONE_HOME.get(imported.split(".")[0])
-            assert homes is None or relative(path) in homes, f"{relative(path)} imports {imported}, home is {homes}"
+            name = relative(path)
+            at_home = homes is None or name in homes or f"{name.split('/')[0]}/" in homes
+            assert at_home, f"{name} imports {imported}, home is {homes}"
 
 
 def test_no_import_cycles_inside_bark_infinity():
@@ -138,3 +148,9 @@ def test_light_modules_load_nothing_heavy(module):
     program = f"import sys, {module}; print(*(set(m.split('.')[0] for m in sys.modules) & {HEAVY!r}))"
     loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert loaded.stdout.split() == []
+
+
+def test_the_board_opens_no_database():
+    program = "import sys, experiments.board.board, experiments.board.timeline; print('sqlite3' in sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert loaded.stdout.split() == ["False"]
