@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pickle
 import sqlite3
 import tempfile
@@ -25,7 +26,7 @@ from experiments.events import (
 )
 from experiments.lineage import Lineage, LineageError
 from experiments.replay.following import Follower
-from experiments.replay.history import event_of_birth, events_of, moments, population_at
+from experiments.replay.history import History, event_of_birth, events_of, moments, population_at
 from experiments.replay.player import Player, Recording
 
 
@@ -140,6 +141,36 @@ def test_an_event_that_makes_no_sense_is_named(tmp_path, kind, payload, birth):
         with pytest.raises(LineageError, match=rf"event {seq} \({kind}\)") as caught:
             list(events_of(lineage, recorder.run_id))
         assert caught.value.trouble == "damaged"
+
+
+_KINDS = ("asked", "told", "committed", "judged", "withdrawn", "intervened", "rescored")
+_KEYS = ("became", "in", "out", "best", "generation_best", "judgement", "step", "intervention", "totals", "kind", "1")
+_ANYTHING = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=4)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(_KEYS), inner, max_size=6)),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(_KINDS), st.one_of(_ANYTHING, st.dictionaries(st.sampled_from(_KEYS), _ANYTHING)))
+@settings(max_examples=150, deadline=None)
+def test_whatever_a_file_says_happened_is_told_or_named(recorded_for_all, kind, payload):
+    class Foreign(Lineage):
+        said = ((1, kind, 1, None, json.dumps(payload), 0.0),)
+
+        def query(self, sql, values=()):
+            if "payload" not in sql:
+                return super().query(sql, values)
+            said, self.said = self.said, ()
+            return list(said)
+
+    recorder, lineage = recorded_for_all
+    with Foreign.view(lineage.path) as foreign:
+        try:
+            told: object = len(History(foreign, recorder.run_id).piece())
+        except LineageError as error:
+            told = error.trouble
+        assert told in (1, "damaged")
 
 
 @pytest.mark.parametrize(("birth", "count"), [(1, 1 << 40), (0, 1), (1, 4), (-5, 2), (5, -3)])

@@ -41,6 +41,7 @@ _LEFT = "the program that ran it is gone; resume it to go on"
 
 _Row = tuple[int, str, range, Any, float | None]  # seq, kind, births, payload, at
 _LAST = 1 << 62
+_SENSELESS = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,10 @@ class History:
                     population = tuple(sorted(step.after(living)))
                     return Moment(seq, when, Committed(step.became, population, step.best, step.generation_best))
                 case "judged" | "withdrawn":
-                    one = facts.judgements[int(payload["judgement"]) - 1]
+                    place = int(payload["judgement"]) - 1
+                    if place < 0:
+                        raise IndexError(f"judgement {place + 1}")
+                    one = facts.judgements[place]
                     number, what, value = one.judgement_id, one.kind, one.value
                     judged = Judged(number, what, one.one, one.other, value, withdrawn=kind == "withdrawn")
                     return Moment(seq, when, judged)
@@ -227,7 +231,7 @@ class History:
                     return Moment(seq, when, Rescored(totals))
         except LineageError:
             raise
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError, BarkError) as error:
+        except (*_SENSELESS, BarkError) as error:
             raise _senseless(self.lineage, seq, kind, error) from error
         return None
 
@@ -265,7 +269,7 @@ class _Step:
                 None if best is None else int(best),
                 None if top is None else _number(top),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except _SENSELESS as error:
             raise _senseless(lineage, seq, "committed", error) from error
 
 
