@@ -89,6 +89,13 @@ def job_of(config: RunConfig, candidate: Candidate) -> Job:
     return Job(candidate, tuple(Trial(text, seed) for text in texts for seed in seeds))
 
 
+def audit_of(config: RunConfig, candidate: Candidate) -> Job | None:
+    """How a candidate is heard on the texts that selection never hears; None without such texts."""
+    texts, seeds = config.trials.held_out, trial_seeds(config, candidate)
+    trials = tuple(Trial(text, seed) for text in texts for seed in seeds)
+    return Job(candidate, trials) if trials else None
+
+
 def trial_seeds(config: RunConfig, candidate: Candidate) -> list[int]:
     """Seeds of a candidate's renderings of each text; with ``same_seeds`` those of every candidate."""
     root = config.seed if config.trials.same_seeds else candidate.seed

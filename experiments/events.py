@@ -83,6 +83,15 @@ class Told:
 
 
 @dataclass(frozen=True)
+class Audited:
+    """One of the best was heard on texts that selection never heard; ``total`` is None when it was not ok there."""
+
+    birth: int
+    score: Score
+    total: float | None
+
+
+@dataclass(frozen=True)
 class Committed:
     """A step is over: what became of its births, and the population now."""
 
@@ -148,8 +157,19 @@ class Notice:
 
 
 Event = (
-    Taught | StateChanged | Begun | Asked | Told | Committed | Rescored | Judged | Intervened | Progress | Notice
-)  # fmt: skip
+    StateChanged
+    | Begun
+    | Asked
+    | Told
+    | Committed
+    | Rescored
+    | Judged
+    | Taught
+    | Intervened
+    | Audited
+    | Progress
+    | Notice
+)
 
 # -- to the run -------------------------------------------------------------------------------------------------
 

@@ -25,12 +25,18 @@ from evolution.interventions import Intervention, Plant, Revise, from_json, to_j
 from experiments import breeding
 from experiments.config.run_config import RunConfig
 from experiments.evaluation import Evaluated, Job, evaluation_of
-from experiments.events import Asked, Begun, Clip, Committed, Event, Intervened, Judged, Rescored, Told
-from experiments.lineage import Lineage, LineageError, Run, clips
+from experiments.events import Asked, Audited, Begun, Clip, Committed, Event, Intervened, Judged, Rescored, Told
+from experiments.lineage import Lineage, LineageError, Run, browse, clips
 from experiments.lineage.tallies import weighted_total
 from experiments.listeners import Listeners
 
 logger = logging.getLogger(__name__)
+
+AUDITED = 5
+"""So many of the best are heard on held-out texts when a run is over."""
+
+AUDIT = 1000
+"""Replicates from this number on are of held-out texts."""
 
 
 class RecordedRun:
@@ -258,6 +264,27 @@ class RecordedRun:
         for step in committed:
             for birth in step.became:
                 self._heard.pop(birth, None)
+
+    def audits(self) -> list[Job]:
+        """The best births, as they have yet to be heard on held-out texts when the run is over."""
+        run_id = self.run.run_id
+        best = [birth for birth, _ in browse.best(self.lineage, run_id, count=AUDITED)]
+        heard = self.lineage.outcomes(run_id, best, replicate=AUDIT)
+        audits = (
+            breeding.audit_of(self.config, one)
+            for one in self.lineage.candidates(run_id, [birth for birth in best if birth not in heard])
+        )
+        return [audit for audit in audits if audit is not None]
+
+    def record_audit(self, evaluated: Evaluated) -> Audited:
+        """Records how a birth did on held-out texts, as replicates from `AUDIT` on; the first is the whole."""
+        run_id, candidate = self.run.run_id, evaluated.candidate
+        score = self._listeners.judged(evaluated.score)
+        with self.lineage.transaction("recording an audit"):
+            self.lineage.record_told(run_id, candidate, score, evaluated.rendering, replicate=AUDIT)
+            for number, (each, rendering) in enumerate(evaluated.trials, AUDIT + 1):
+                self.lineage.record_told(run_id, candidate, each, rendering, replicate=number)
+        return Audited(candidate.birth, score, weighted_total(self.run.weights, score))
 
     def intervene(self, intervention: Intervention) -> list[Event]:
         """Records a person's doing.

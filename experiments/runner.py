@@ -41,6 +41,7 @@ from experiments.events import (
     StepOnce,
     StopRun,
 )
+from experiments.executors.in_words import in_words
 from experiments.lineage import Lineage, LineageError
 from experiments.lineage.records import RunState
 from experiments.recorded_run import RecordedRun
@@ -98,7 +99,9 @@ class Runner:
         self._abandoned = threading.Event()
         self._goal: Literal["running", "paused", "stopping"] = "paused" if paused else "running"
         self._steps_left: int | None = None  # until it pauses by itself
-        self._doing = ""  # what the engine does, in a few words; empty until its models are loaded
+        self._rendering = ""  # how far the engine is, where it runs in this process
+        self._loaded = False
+        self._trouble: tuple[object, ...] = (0, "")  # of workers, as told last
         self._told_progress_at = -math.inf
         self._worked_before, self._committed_before = 0.0, 0  # in earlier sittings
 
@@ -234,10 +237,17 @@ class Runner:
             elif self._goal == "stopping":
                 return "stopped", self.reason
             elif over is not None and not run.jobs:
+                self._audit(run, executor)
                 return "done", over
             elif self._goal == "paused":
                 self._enter("paused")
                 self._await_command()
+
+    def _audit(self, run: RecordedRun, executor: Executor) -> None:
+        """Hears the best on texts that selection never heard; what a stop leaves undone, resuming does."""
+        executor.submit(run.audits())
+        while executor.waiting() and not self._abandoned.is_set():
+            self._tell(run.record_audit(evaluated) for evaluated in executor.collect(_WAIT_S))
 
     def _tell(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -247,9 +257,11 @@ class Runner:
         """Waits for results, and takes them in one by one; a step that is over lets the next one begin."""
         began = self._clock()
         done = executor.collect(_WAIT_S)
-        if self.state == "loading" and (done or self._doing):
-            self._enter("running")
         run.worked_s += self._clock() - began
+        doing = self._watch(executor)
+        if self.state == "loading" and (done or doing):
+            self._loaded = True
+            self._enter("running")
         for evaluated in done:
             began, steps = self._clock(), run.steps
             self._tell(run.tell(evaluated))
@@ -260,7 +272,16 @@ class Runner:
         now = self._clock()
         if done or now - self._told_progress_at >= _PROGRESS_S:
             self._told_progress_at = now
-            self._emit(self._progress(run, executor))
+            self._emit(self._progress(run, doing))
+
+    def _watch(self, executor: Executor) -> str:
+        """What the executor does, in a few words; tells of workers that had to be replaced."""
+        status = executor.status()
+        trouble = (status.get("restarts", 0), status.get("trouble", ""))
+        if trouble != self._trouble and trouble[1]:
+            self._emit(Notice(str(trouble[1]), "warning"))
+        self._trouble = trouble
+        return in_words(status, self._rendering)
 
     def _count(self, steps: int) -> None:
         if self._steps_left is not None:
@@ -269,7 +290,7 @@ class Runner:
                 self._goal, self._steps_left = "paused", None
                 self._enter("pausing")
 
-    def _progress(self, run: RecordedRun, executor: Executor) -> Progress:
+    def _progress(self, run: RecordedRun, doing: str) -> Progress:
         hours = run.worked_s / 3600
         here = max(run.worked_s - self._worked_before, 1e-6) / 3600
         rate = max(run.swarm.committed - self._committed_before, 0) / here
@@ -278,7 +299,7 @@ class Runner:
             left.append(max(0, stop.evaluations - run.swarm.committed) / rate)
         if stop.hours is not None:
             left.append(max(0.0, stop.hours - hours))
-        return Progress(run.swarm.committed, run.told, hours, rate, min(left, default=None), self._doing)
+        return Progress(run.swarm.committed, run.told, hours, rate, min(left, default=None), doing)
 
     # -- commands -----------------------------------------------------------------------------------------------
 
@@ -308,7 +329,7 @@ class Runner:
                 self._enter("pausing")
             case Continue() | StepOnce():
                 self._goal, self._steps_left = "running", 1 if isinstance(command, StepOnce) else None
-                self._enter("running" if self._doing else "loading")
+                self._enter("running" if self._loaded else "loading")
             case StopRun(reason):
                 self._goal = "stopping"
                 self._enter("stopping", reason)
@@ -317,8 +338,8 @@ class Runner:
             case _:
                 self._tell(sitting.hear(command))
 
-    def _say(self, doing: str) -> None:
-        self._doing = doing
+    def _say(self, rendering: str) -> None:
+        self._rendering = rendering
 
     # -- states -------------------------------------------------------------------------------------------------
 

@@ -64,7 +64,8 @@ class MadeUpStudio:
             return Evaluated(one.candidate, Score("rejected", reason="made up to be rejected"), one.renderings[0])
         terms = {name: Term(name, float(rng.random()), 1) for name in ("intelligibility", "cleanliness")}
         score = Score("ok", terms, measures={"f0_median_hz": float(rng.uniform(80, 300))})
-        return Evaluated(one.candidate, score, one.renderings[0])
+        trials = tuple((score, each) for each in one.renderings) if len(one.renderings) > 1 else ()
+        return Evaluated(one.candidate, score, one.renderings[0], trials)
 
     def close(self) -> None:
         pass

@@ -17,9 +17,9 @@ from bark_infinity.error_handling import BarkError
 from digital_evolution import Genome, Stop
 from evolution.interventions import Breed, Pin, Plant
 from experiments import events
-from experiments.lineage import Lineage, LineageError, people
+from experiments.lineage import Lineage, LineageError, browse, people
 from experiments.lineage.verification import content_sha256, verify
-from experiments.recorded_run import RecordedRun
+from experiments.recorded_run import AUDIT, RecordedRun
 from experiments.runner import Runner
 
 
@@ -272,3 +272,23 @@ def test_two_runs_of_one_name_get_numbers(tmp_path: Path):
     with Lineage.write(tmp_path / "run.db") as lineage:
         names = [RecordedRun.begin(lineage, config()).run.name for _ in range(3)]
     assert names == ["made up", "made up 2", "made up 3"]
+
+
+def test_the_best_are_audited_on_held_out_texts_once(tmp_path: Path):
+    path = tmp_path / "run.db"
+    trials = {"held_out": ["Never heard before.", "Nor this."]}
+    said: list[events.Event] = []
+    runner = Runner.begin(path, config(trials=trials), said.append, make_executor=in_process)
+    assert runner.run() == "done"
+    audited = [event for event in said if isinstance(event, events.Audited)]
+    with Lineage.view(path) as lineage:
+        assert [event.birth for event in audited] == [birth for birth, _ in browse.best(lineage, 1, count=5)]
+        for event in audited:
+            [first, second] = [lineage.outcome(1, event.birth, AUDIT + number) for number in (1, 2)]
+            assert first is not None
+            assert second is not None
+            assert first.output_sha256 != second.output_sha256
+    again: list[events.Event] = []
+    assert Runner.resume(path, 1, again.append, make_executor=in_process).run() == "done"
+    assert not any(isinstance(event, events.Audited) for event in again)
+    assert content(path)
