@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,17 @@ class Ears:
         kept = clips.clip(self._lineage, self._run.run_id, birth)
         return kept if kept is not None else decode(self._lineage, self._run.run_id, birth, self.engine)
 
+    def can_hear(self, births: Iterable[int]) -> list[int]:
+        """Those of some rendered births that can be heard: all, or where the run's codec is unknown, kept clips."""
+        from experiments.lineage import clips
+        from experiments.replay.settings import run_config
+
+        try:
+            run_config(self._run)
+        except BarkError:
+            return [one for one in births if clips.clip(self._lineage, self._run.run_id, one) is not None]
+        return list(births)
+
     def decode(self, rendering: Rendering) -> tuple[NDArray[np.float32], int]:
         """(S,) samples of a rendering's tokens, and their rate in Hz.
 
@@ -60,7 +72,8 @@ class Ears:
 
             try:
                 config = run_config(self._run)
-                self._engine = BarkEngine.load(config.model.checkpoint, precision=config.model.precision)
+                # One stage at a time: only the codec is ever loaded.
+                self._engine = BarkEngine.load(config.model.checkpoint, device="cpu", offload="on")
             except BarkError as error:
                 self._trouble = error
                 raise

@@ -71,7 +71,7 @@ class _Sitting:
         self._skipped: tuple[int, ...] = ()
         self._questions = 0
         self._ears = Ears(lineage, run)
-        self._births = _births_to_ask_about(lineage, run)
+        self._births = _births_to_ask_about(lineage, run, self._ears)
         self._learner = _learner(lineage, run, self._births)
 
     def ask_all(self, pairs: int | None) -> None:
@@ -193,7 +193,7 @@ def _user() -> str:
         return "somebody"
 
 
-def _births_to_ask_about(lineage: Lineage, run: Run) -> list[int]:
+def _births_to_ask_about(lineage: Lineage, run: Run, ears: Ears) -> list[int]:
     """Births that were rendered and are ok: the best and the latest.
 
     Raises:
@@ -205,11 +205,11 @@ def _births_to_ask_about(lineage: Lineage, run: Run) -> list[int]:
     last = lineage.last_birth(run.run_id)
     wanted = sorted({*best, *range(max(1, last - _POOL // 2 + 1), last + 1)})
     outcomes = lineage.outcomes(run.run_id, wanted)
-    heard = [
+    heard = ears.can_hear(
         birth
-        for birth in wanted
-        if birth in outcomes and outcomes[birth].score.status == "ok" and outcomes[birth].output_sha256 is not None
-    ]
+        for birth, outcome in sorted(outcomes.items())
+        if outcome.score.status == "ok" and outcome.output_sha256 is not None
+    )
     if len(heard) < 2:
         raise BarkError(f"run {run.name!r} has {len(heard)} births to listen to, a pair needs two; let it run on")
     return heard
