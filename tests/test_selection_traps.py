@@ -24,6 +24,7 @@ from digital_evolution import (
     NSGA2,
     AddStatus,
     Algorithm,
+    Breed,
     Candidate,
     Evaluation,
     Genome,
@@ -33,6 +34,8 @@ from digital_evolution import (
     MapElites,
     MuPlusLambda,
     Novelty,
+    Pin,
+    Revise,
     Stop,
     Swarm,
     SwarmSettings,
@@ -157,6 +160,52 @@ def test_a_run_of_nothing_but_failures_goes_on_to_its_budget(selector, evaluatio
     assert swarm.best is None
     assert list(swarm.algorithm.members()) == []
     assert swarm.against_control()[1:] == (-math.inf, -math.inf)
+
+
+@pytest.mark.parametrize("selector", SELECTORS)
+@pytest.mark.parametrize("position", [0, 3, 5])
+@pytest.mark.parametrize("evaluation", NO_NUMBERS)
+def test_one_failure_costs_the_others_of_its_step_nothing(selector, position, evaluation):
+    """pyribs gives up a whole batch for one NaN."""
+    founders = [genome(random_bits(np.random.default_rng(seed), 12)) for seed in range(6)]
+    swarm = Swarm(founders, OPERATORS, SELECTORS[selector](), SwarmSettings(step_size=6, control_share=0))
+    asked = swarm.ask(6)
+    told = [evaluation if place == position else one_max(one) for place, one in enumerate(asked)]
+    for one, came in zip(asked, told, strict=True):
+        swarm.tell(one, came)
+    alone = SELECTORS[selector]()
+    alone.commit(
+        [
+            Individual(one, came, came.objectives[0])
+            for one, came in zip(asked, told, strict=True)
+            if came.status == "ok"
+        ]
+    )
+    assert list(swarm.algorithm.members()) == list(alone.members())
+    assert len(alone.members()) > 0
+
+
+@pytest.mark.parametrize("selector", SELECTORS)
+def test_failures_that_people_pin_breed_and_score_anew_still_never_live_or_lead(selector):
+    founders = [genome(random_bits(np.random.default_rng(seed), 12)) for seed in range(4)]
+    settings_ = SwarmSettings(step_size=6, seed=3)
+    swarm = Swarm(founders, OPERATORS, SELECTORS[selector](), settings_, immigrate=random_genomes(12))
+    kind, broken = itertools.cycle(NO_NUMBERS), []
+    while swarm.committed < 120:
+        for place, one in enumerate(swarm.ask(6)):
+            if place == 2:
+                broken.append(one.birth)
+                swarm.intervene(Pin(one.birth))
+                swarm.intervene(Revise({one.birth: (0.99,)}))
+                swarm.intervene(Breed((one.birth,)))
+                swarm.tell(one, next(kind))
+            else:
+                swarm.tell(one, one_max(one))
+        assert set(broken).isdisjoint(member.birth for member in swarm.algorithm.members())
+        assert swarm.best is None or swarm.best.birth not in broken
+        assert all(math.isfinite(member.fitness) for member in swarm.algorithm.members())
+    with pytest.raises(BarkError, match="expected finite numbers"):
+        Revise({1: (math.nan,)})
 
 
 @pytest.mark.parametrize("selector", ["map-elites", "novelty"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import math
+import statistics
 import subprocess
 import sys
 from collections import Counter
@@ -20,6 +22,17 @@ from bark_infinity.requests import RenderSettings
 from bark_infinity.settings_edits import HERITABLE, SETTINGS_OPERATORS, setting_ranges, settings_operators
 from bark_infinity.tokens import SUNO_TOKENS, TokenSpace
 from bark_infinity.variation import NotApplicable
+from digital_evolution import (
+    Candidate,
+    Evaluation,
+    Genome,
+    MuPlusLambda,
+    Stop,
+    Swarm,
+    SwarmSettings,
+    remake,
+    vary,
+)
 
 SMALL = TokenSpace(60, 32, 4, 5, 20.0, 33.0)
 CHECKPOINTS = {
@@ -206,6 +219,38 @@ def test_a_foreign_record_is_refused(name, parameters):
         operator.apply(parents, parameters)
     with pytest.raises(BarkError, match="parents, got"):
         operator.apply([], parameters)
+
+
+def test_more_edits_go_further_so_that_a_heritable_rate_is_a_strength():
+    only = Genome("Hello.", settings=RenderSettings(semantic_temp=0.55, coarse_temp=0.0, fine_temp=None))
+    temperature = SETTINGS_OPERATORS["temperature"]
+    spread = {}
+    for times in (1, 4):
+        drafts = [vary("settings", temperature, [only], np.random.default_rng(seed), times) for seed in range(600)]
+        for draft in drafts[:50]:
+            assert remake("settings", temperature, [only], draft.parameters).genome == draft.genome
+        spread[times] = np.std(np.log([draft.genome.settings.semantic_temp for draft in drafts]))
+    assert 1.7 < spread[4] / spread[1] < 2.1  # the root of 4, less what the range cuts off
+
+
+def test_a_swarm_finds_settings_that_are_wanted():
+    wanted = {"semantic_temp": 0.45, "coarse_temp": 0.85, "fine_temp": 0.35}
+
+    def nearness(candidate: Candidate) -> Evaluation:
+        settings = candidate.genome.settings
+        apart = [abs(math.log(getattr(settings, name) / value)) for name, value in wanted.items()]
+        return Evaluation("ok", (1 - sum(apart) / 3,))
+
+    reached = []
+    for seed in range(8):
+        swarm = Swarm([Genome("Hello.")], {"settings": SETTINGS_OPERATORS}, MuPlusLambda(6), SwarmSettings(seed=seed))
+        swarm.evolve(nearness, Stop(evaluations=200))
+        assert swarm.best is not None
+        reached.append(swarm.best.fitness)
+        assert swarm.statistics["settings_crossover"]["births"] > 0
+    assert nearness(Candidate(1, Genome("Hello."))).objectives[0] < 0.7
+    assert min(reached) > 0.8
+    assert statistics.fmean(reached) > 0.92
 
 
 def test_the_module_loads_nothing_heavy():
