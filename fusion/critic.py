@@ -20,6 +20,7 @@ from fusion.gates.tokens import judge_tokens
 from fusion.gates.verdict import GateVerdict
 from fusion.heard import Heard, Reader
 from fusion.objectives.objectives import Objective, Unknown
+from fusion.preference.experts import Experts
 from fusion.score import Score, Term
 from fusion.speaker import voice_print
 from fusion.speaker.encoders import SpeakerEncoder, judge_speaker_by
@@ -72,6 +73,7 @@ class Critic:
         gates: What must be passed first, in this order; cheapest first.
         reader: Compares a clip with its text; None when there is no recogniser, and then what needs one is unknown.
         encoder: Tells voices apart instead of voice prints, in the gate ``speaker``.
+        experts: Whose numbers go into the measures of what is ``ok``, for who learns from them.
 
     Raises:
         BarkError: When two objectives have one name.
@@ -84,6 +86,7 @@ class Critic:
         gates: Mapping[str, Gate] = GATES,
         reader: Reader | None = None,
         encoder: SpeakerEncoder | None = None,
+        experts: Experts | None = None,
     ) -> None:
         names = [objective.name for objective in objectives]
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -94,7 +97,7 @@ class Critic:
         if encoder is not None and "speaker" in given:
             given["speaker"] = lambda heard: [judge_speaker_by(encoder, heard.audio, heard.rendering.sample_rate)]
         self.gates = MappingProxyType(given)
-        self.reader = reader
+        self.reader, self.experts = reader, experts
         self.speaker = f"voice print {voice_print.VERSION}" if encoder is None else encoder.name
 
     def score(self, rendering: Rendering, *, text: str | None = None, open_ended: bool = False) -> Score:
@@ -137,7 +140,11 @@ class Critic:
                 else:
                     judged[objective.name] = result
             terms = {one.name: judged[one.name] for one in self.objectives if one.name in judged}
-            return Score("ok", terms=terms, measures=evidence | dict(heard.measures()), unknown=unknown)
+            measures = evidence | dict(heard.measures())
+            if self.experts is not None:
+                doing = "experts"
+                measures |= self.experts.measures(heard)
+            return Score("ok", terms=terms, measures=measures, unknown=unknown)
         except BarkError as error:
             return Score("failed", reason=f"{doing}: {error}")
         except Exception as error:
@@ -187,6 +194,7 @@ class Critic:
         """Everything that decides a score, by what it decides; scores with different versions are never compared."""
         of_terms = {one.name: f"{type(one).__name__} {one.VERSION}: {one.settings}" for one in self.objectives}
         return of_terms | {
+            "experts": "none" if self.experts is None else self.experts.name,
             "features": f"{AcousticFeatures.SCHEMA}",
             "gates": f"{', '.join(self.gates) or 'none'}; limits {thresholds.VERSION}",
             "speaker": self.speaker,

@@ -31,6 +31,7 @@ from fusion.objectives.references import (
     read_recording,
 )
 from fusion.objectives.spec import PREFERENCE, Comparison, comparison_in, parse
+from fusion.preference.experts import Experts, resolve_expert
 from fusion.preference.storage import MODEL as SAVED_PREFERENCE
 from fusion.pretrained import resolve_model
 from fusion.speaker.encoders import HuggingFaceSpeakerEncoder, SpeakerEncoder
@@ -65,7 +66,9 @@ class CriticRecipe:
         "'novelty against FOLDER'; preference (what you say while it runs), or 'preference of FOLDER' (a saved one)",
     )
     gates: tuple[str, ...] = _described(
-        tuple(GATES), "what rejects a clip before it is scored, in this order: tokens, sound, speaker, words"
+        ("tokens", "sound", "speaker"),
+        "what rejects a clip before it is scored, in this order: tokens, sound, speaker, words; words only with a "
+        "recogniser that understands the model, for pocketsphinx mishears micro-Bark's good clips too",
     )
     recogniser: str = _described(
         AUTO,
@@ -77,6 +80,12 @@ class CriticRecipe:
     )
     speaker_encoder: str = _described(
         "", "Hugging Face id or directory of a speaker encoder that tells voices apart; empty: the embedded voice print"
+    )
+
+    experts: tuple[str, ...] = _described(
+        (),
+        "for preference: encoders of texts or clips that it may learn from besides the features; Hugging Face ids or "
+        "directories, bark:SOURCE or bark-codec:SOURCE",
     )
 
     def __post_init__(self) -> None:
@@ -91,6 +100,10 @@ class CriticRecipe:
                 raise BarkError(f"gates: there is no gate {name!r}; {_nearest(name, tuple(GATES))}")
         if len(set(self.gates)) < len(self.gates):
             raise BarkError(f"gates: one comes twice in {', '.join(self.gates)}; name each once")
+        if self.experts and not self.learns:
+            raise BarkError("experts are heard for the objective preference only; ask for it, or leave them out")
+        if len(set(self.experts)) < len(self.experts):
+            raise BarkError(f"experts: one comes twice in {', '.join(self.experts)}; name each once")
         if self.language and not _LANGUAGE.fullmatch(self.language):
             raise BarkError(f"language is {self.language!r}, expected a two-letter code such as en, or nothing")
 
@@ -135,6 +148,8 @@ def check_recipe(recipe: CriticRecipe, base: Path = Path()) -> None:
         resolve_model(recipe.recogniser, base, "the recogniser")
     if recipe.speaker_encoder:
         resolve_model(recipe.speaker_encoder, base, "the speaker encoder")
+    for expert in recipe.experts:
+        resolve_expert(expert, base)
 
 
 def build_critic(recipe: CriticRecipe, *, base: Path = Path(), decode: Decode | None = None) -> Critic:
@@ -159,6 +174,7 @@ def build_critic(recipe: CriticRecipe, *, base: Path = Path(), decode: Decode | 
         gates={name: GATES[name] for name in recipe.gates},
         reader=None if recogniser is None else TextReader(recogniser, recipe.language or None),
         encoder=encoder,
+        experts=Experts({name: resolve_expert(name, base) for name in recipe.experts}) if recipe.experts else None,
     )
 
 

@@ -5,6 +5,7 @@ Everything degenerate is made from seeds; speech needs the espeak-ng program (`H
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import shutil
@@ -16,6 +17,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from bark_infinity.requests import Rendering, RenderRequest
 from bark_infinity.tokens import SUNO_TOKENS, BarkTokens, TokenSpace
 
 RATE = 24_000
@@ -178,19 +180,22 @@ def spoilt_clips(
     rng = np.random.default_rng(7)
     for index, text in enumerate(texts):
         speaker = speakers[index % len(speakers)]
-        audio = speak(text, speaker)
-        about = f"{speaker.voice} {speaker.rate_wpm} wpm"
-        yield bad("clipped at full scale", "clipped", np.clip(8 * audio, -1, 1), text, about)
-        yield bad("clipped, then made quieter", "clipped", 0.4 * np.clip(8 * audio, -1, 1), text, about)
-        yield bad("dc", "dc_offset", 0.5 * audio + 0.1, text, about)
-        yield bad("static", "static", audio + rng.normal(0, 0.25, len(audio)), text, f"{about}, buried in noise")
-        yield bad("long tail", "trailing_silence", np.concatenate([audio, hush(4, rng)]), text, about)
-        yield bad("stuttered", "looping_sound too_long", stuttered(audio, rng), text, about)
-        yield bad("doubled", "looping_sound", np.concatenate([audio, audio]), text, about)
-        yield bad("cut", "cut_off too_short", cut(audio, 0.55), text, f"{about}, at the middle")
-        yield bad("cut", "cut_off too_short", cut(audio, 0.25), text, f"{about}, at a quarter")
-        yield bad("too long", "too_long", slow(audio, 4), text, f"{about}, 4 times slower")
-        yield bad("too short", "too_short", slow(audio, 0.25), text, f"{about}, 4 times faster")
+        yield from spoilt(speak(text, speaker), text, f"{speaker.voice} {speaker.rate_wpm} wpm", rng)
+
+
+def spoilt(audio: np.ndarray, text: str, about: str, rng: np.random.Generator) -> Iterator[LabelledClip]:
+    """One good clip, spoilt in every way."""
+    yield bad("clipped at full scale", "clipped", np.clip(8 * audio, -1, 1), text, about)
+    yield bad("clipped, then made quieter", "clipped", 0.4 * np.clip(8 * audio, -1, 1), text, about)
+    yield bad("dc", "dc_offset", 0.5 * audio + 0.1, text, about)
+    yield bad("static", "static", audio + rng.normal(0, 0.25, len(audio)), text, f"{about}, buried in noise")
+    yield bad("long tail", "trailing_silence", np.concatenate([audio, hush(4, rng)]), text, about)
+    yield bad("stuttered", "looping_sound too_long", stuttered(audio, rng), text, about)
+    yield bad("doubled", "looping_sound", np.concatenate([audio, audio]), text, about)
+    yield bad("cut", "cut_off too_short", cut(audio, 0.55), text, f"{about}, at the middle")
+    yield bad("cut", "cut_off too_short", cut(audio, 0.25), text, f"{about}, at a quarter")
+    yield bad("too long", "too_long", slow(audio, 4), text, f"{about}, 4 times slower")
+    yield bad("too short", "too_short", slow(audio, 0.25), text, f"{about}, 4 times faster")
 
 
 def stuttered(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -225,6 +230,23 @@ def slow(audio: np.ndarray, factor: float) -> np.ndarray:
         out[index * hop : index * hop + grain] += window * audio[start : start + grain]
         mass[index * hop : index * hop + grain] += window
     return out / np.maximum(mass, 0.1)
+
+
+# -- the embedded model -------------------------------------------------------------------------------------
+
+
+def micro_speech(texts: tuple[str, ...], seed: int = 0) -> Iterator[tuple[str, str, Rendering]]:
+    """(voice, text, rendering) of every voice of micro-Bark saying every text."""
+    from bark_infinity.engine import BarkEngine
+    from bark_infinity.voices.catalogue import VoiceCatalogue
+
+    catalogue = VoiceCatalogue()
+    names = [name for name in catalogue.names() if name.startswith("micro/")]
+    with contextlib.closing(BarkEngine.load("micro")) as engine:
+        for text in texts:
+            requests = [RenderRequest(text, voice=catalogue.find(name), seed=seed) for name in names]
+            for name, rendering in zip(names, engine.render(requests), strict=True):
+                yield name, text, rendering
 
 
 # -- tokens -------------------------------------------------------------------------------------------------

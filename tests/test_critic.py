@@ -262,6 +262,7 @@ def test_versions_of_everything_that_decides_are_told():
         "intelligibility": "Intelligibility 1: half 0.5",
         "f0_median_hz": "FeatureRange 1: 150.0 to 150.0, half 20.0",
         "cleanliness": versions["cleanliness"],
+        "experts": "none",
         "features": "2",
         "gates": f"tokens, sound, speaker, words; limits {thresholds.VERSION}",
         "speaker": f"voice print {voice_print.VERSION}",

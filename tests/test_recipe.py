@@ -18,6 +18,7 @@ from bark_infinity.requests import Rendering
 from bark_infinity.tokens import BarkTokens
 from bark_infinity.voices.catalogue import VoiceCatalogue
 from fusion.critic import GATES
+from fusion.preference.experts import embedding_from
 from fusion.recipe import CriticRecipe, build_critic, check_recipe
 
 RATE = 24_000
@@ -67,6 +68,8 @@ def tiny_encoder(directory: Path, seed: int = 0) -> Path:
         ({"gates": ("sond",)}, "did you mean sound"),
         ({"gates": ("sound", "sound")}, "comes twice"),
         ({"language": "english"}, "two-letter code"),
+        ({"experts": ("bark:random-tiny",)}, "ask for it"),
+        ({"objectives": ("preference",), "experts": ("bark:random-tiny",) * 2}, "comes twice"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_when_it_is_written(fields, says):
@@ -86,6 +89,8 @@ def test_what_cannot_be_meant_is_refused_when_it_is_written(fields, says):
         ({"recogniser": "nobody/not-on-this-machine"}, "hf download nobody/not-on-this-machine"),
         ({"recogniser": "few"}, r"no config\.json"),
         ({"speaker_encoder": "what is this?"}, "no directory"),
+        ({"objectives": ("preference",), "experts": ("bark:no-such-checkpoint",)}, "no-such-checkpoint"),
+        ({"objectives": ("preference",), "experts": ("nobody/no-such-encoder",)}, "hf download"),
     ],
 )
 def test_what_is_not_there_is_refused_before_any_model_is_loaded(tmp_path, fields, says):
@@ -111,7 +116,8 @@ def test_any_text_is_a_recipe_or_a_clear_error(objectives, recogniser, encoder):
 def test_every_setting_is_documented_and_plain():
     for f in dataclasses.fields(CriticRecipe):
         assert len(f.metadata["doc"]) > 20, f.name
-    assert json.loads(json.dumps(dataclasses.asdict(CriticRecipe())))["gates"] == list(GATES)
+    assert json.loads(json.dumps(dataclasses.asdict(CriticRecipe())))["gates"] == ["tokens", "sound", "speaker"]
+    assert set(CriticRecipe().gates) < set(GATES)
 
 
 def test_terms_come_in_the_order_of_the_objectives_and_preference_is_left_to_the_run():
@@ -168,6 +174,25 @@ def test_a_speaker_encoder_replaces_the_voice_print_in_objective_and_gate(tmp_pa
     assert score.status == "ok", score.reason
     assert 0 <= score.terms["similarity"].value <= 1
     assert "part_cosine" in score.measures
+
+
+def test_experts_read_and_hear_what_passes_and_their_numbers_travel_with_the_measures():
+    recipe = CriticRecipe(
+        objectives=("cleanliness", "preference"), experts=("bark:random-tiny", "bark-codec:random-tiny"), **ALONE
+    )
+    critic = build_critic(recipe)
+    one, again, other = (
+        critic.score(Rendering(BarkTokens(), "given", buzz(hz), RATE), text=text)
+        for hz, text in ((150, "One."), (150, "One."), (250, "Other."))
+    )
+    for name in recipe.experts:
+        numbers = embedding_from(name, one.measures)
+        assert np.isfinite(numbers).all()
+        np.testing.assert_array_equal(numbers, embedding_from(name, again.measures))
+        assert (numbers != embedding_from(name, other.measures)).any()
+    silent = critic.score(Rendering(BarkTokens(), "given", buzz(150), RATE))
+    assert np.isnan(embedding_from("bark:random-tiny", silent.measures)).all()
+    assert "bark-codec:random-tiny" in critic.versions["experts"]
 
 
 # -- one judge and no other ----------------------------------------------------------------------------------
