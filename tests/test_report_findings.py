@@ -94,6 +94,24 @@ def test_reasons_and_remarks_of_a_run_leave_other_runs_out(lineage):
     assert people.remarks(lineage, second, "tag") == []
 
 
+@pytest.mark.parametrize(
+    ("reasons", "kind"),
+    [
+        (["too_long: 2.9 times", "too_long: 11 times", "too_long: 1e-05 times"], "too_long: … times"),
+        (["heard 'the kids' twice", 'heard "it\'s five" twice'], "heard … twice"),
+        (["its text's time, 'a' and 'b'", "its text's time, 'c d' and ''"], "its text's time, … and …"),
+        (["ends at -12 dB in en_speaker_5", "ends at −3.5 dB in en_speaker_5"], "ends at … dB in en_speaker_5"),
+    ],
+)
+def test_reasons_that_differ_in_particulars_are_one(lineage, reasons, kind):
+    run_id = lineage.begin_run("reasons").run_id
+    for birth, reason in enumerate(reasons, 1):
+        lineage.record_asked(run_id, [Candidate(birth, Genome("a"))])
+        lineage.record_told(run_id, Candidate(birth, Genome("a")), Score("rejected", reason=reason))
+    [cause] = find(lineage, run_id).causes
+    assert (cause.status, cause.reason, cause.count, cause.example) == ("rejected", kind, len(reasons), 1)
+
+
 # -- both arms --------------------------------------------------------------------------------------------------
 
 
@@ -165,7 +183,10 @@ def test_a_long_run_makes_no_longer_page(tmp_path):
 def test_a_recorded_recipe_reads_back_as_the_same_run(lineage, tmp_path):
     config = load_recipe("demo", ['name="Ⅳ \\"quoted\\" ünd ♪"', "execution.workers=3"])
     run_id = lineage.begin_run(
-        config.name, config=config.identity(), execution={**config.conduct(), "base": "/somebody/s/home"}, seed=7
+        config.name,
+        config=config.identity(),
+        execution={**config.conduct(), "base": "/somebody/s/home", "worked_s": 7_260.5},
+        seed=7,
     ).run_id
     write_report(lineage, run_id, tmp_path / "report.html")
     page = read(tmp_path / "report.html")
@@ -211,6 +232,7 @@ def test_terms_that_could_not_be_judged_are_named_with_the_reason(lineage, tmp_p
 def test_a_running_run_is_shown_as_far_as_it_is(lineage, tmp_path):
     run_id = evolve(lineage, 12)
     lineage.set_state(run_id, "running")
+    lineage.set_execution(run_id, {"worked_s": 7_260.5})
     lineage.record_asked(run_id, [candidate(birth) for birth in (13, 14, 15)])
     lineage.record_told(run_id, heard(candidate(13)), score(13), rendering(13))
     with Lineage.view(tmp_path / "runs.db") as viewer:
@@ -218,6 +240,7 @@ def test_a_running_run_is_shown_as_far_as_it_is(lineage, tmp_path):
     page = read(tmp_path / "report.html")
     assert "running or interrupted" in next(page.all("header")).text
     assert "2 pending" in next(page.all("dl")).text
+    assert "in 2.0 h" in next(page.all("dl")).text
 
 
 # -- small parts ------------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ def write_results(lineage: Lineage, run: Run, *, report: bool) -> dict[str, Any]
     page = None
     if report and findings.counts.asked:
         try:
-            page = write_report(lineage, run.run_id, lineage.path.with_name(f"{stem}.html")).path
+            page = write_report(lineage, run.run_id, lineage.path.with_name(f"{stem}.html"), decode=ears.decode).path
         except BarkError as error:
             notices.append(str(error))
     return {"clips": written, "report": page, "notices": notices, "findings": findings}

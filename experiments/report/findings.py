@@ -24,6 +24,10 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 CONTROL = "control"
+# Quotations, and numbers: reasons that differ in nothing else are one.
+_PARTICULARS = re.compile(
+    r"(?<!\w)'(?:[^'\\]|\\.|(?<=\w)'(?=\w))*'(?!\w)|\"(?:[^\"\\]|\\.)*\"|(?<![\w.])[-+−]?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?"
+)
 MAX_TERMS = 12  # that have curves of their own
 _CONFIDENCE = 1.96  # standard errors on either side: 95 % of a normal distribution
 _LEAST_FOR_INTERVAL = 5  # values; the interval of fewer would be a guess
@@ -99,7 +103,7 @@ class Generations:
 
 @dataclass(frozen=True)
 class Cause:
-    """Why births came to nothing: one reason, its numbers left out."""
+    """Why births came to nothing: one reason, its numbers and quotations left out."""
 
     status: str
     reason: str
@@ -124,7 +128,8 @@ class Findings:
         generations: Of ``shown``.
         by_term: Generations of every term, when there are several.
         causes: Of rejections and failures, the most frequent first.
-        seconds: From the first birth to the last result; None before.
+        seconds: Of work, as the runner counts it; where it did not, from the beginning to the last result, pauses and
+            all. None before.
     """
 
     run: Run
@@ -182,7 +187,7 @@ def find(lineage: LineageReader, run_id: int, *, measures: Sequence[str] = ()) -
         generations=_generations(table, values, ~control),
         by_term={name: _generations(table, table.terms[name], ~control) for name in terms} if len(terms) > 1 else {},
         causes=_causes(lineage, run_id),
-        seconds=float(np.nanmax(table.told_at)) - run.created_at if told.any() else None,
+        seconds=_seconds(run, table),
     )
 
 
@@ -239,11 +244,17 @@ def _generations(table: Columns, values: Floats, members: NDArray[np.bool_]) -> 
     return Generations(numbers, best, sums / np.maximum(np.bincount(place, minlength=len(numbers)), 1))
 
 
+def _seconds(run: Run, table: Columns) -> float | None:
+    worked = run.execution.get("worked_s")
+    if isinstance(worked, (int, float)) and worked > 0:
+        return float(worked)
+    return None if np.isnan(table.told_at).all() else float(np.nanmax(table.told_at)) - run.created_at
+
+
 def _causes(lineage: LineageReader, run_id: int) -> tuple[Cause, ...]:
     grouped: dict[tuple[str, str], Cause] = {}
     for status, reason, count, first in browse.reasons(lineage, run_id):
-        # Reasons that differ in their numbers alone are one reason.
-        plain = re.sub(r"(?<![\w.])[-+−]?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?", "…", reason[:400])
+        plain = _PARTICULARS.sub("…", reason[:400])
         before = grouped.get((status, plain))
         total = count + (0 if before is None else before.count)
         example = first if before is None else min(first, before.example)

@@ -199,7 +199,7 @@ def _pace(seconds: float | None, told: int) -> str:
         return ""
     minutes = round(seconds / 60)
     took = f"{seconds:.0f} s" if seconds < 120 else f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
-    return f"took {took}, pauses included"
+    return f"in {took}"
 
 
 # -- winners and the end ----------------------------------------------------------------------------------------

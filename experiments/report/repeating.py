@@ -21,7 +21,7 @@ def settings(run: Run, file_name: str) -> Html:
     """All that decides the run: its recipe, seed, versions, checkpoints."""
     from experiments.config import RunConfig, to_toml
 
-    conduct = {key: value for key, value in run.execution.items() if key != "base"}  # a folder of one machine
+    conduct = {key: run.execution[key] for key in RunConfig().conduct() if key in run.execution}
     config = {**run.config, **conduct}
     try:
         recipe, kind = to_toml(RunConfig.from_json(config)), "toml"

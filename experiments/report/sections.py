@@ -259,7 +259,11 @@ def causes(findings: Findings) -> Html:
     return section(
         "causes",
         "Rejected and failed",
-        tag("p", "Numbers in a reason are left out (…), so that like stands with like.", class_="soft small"),
+        tag(
+            "p",
+            "Numbers and quotations in a reason are left out (…), so that like stands with like.",
+            class_="soft small",
+        ),
         table(heads, rows),
     )
 
