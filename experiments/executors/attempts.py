@@ -78,5 +78,5 @@ def explained(error: BaseException) -> str:
     if isinstance(error, BarkError):
         return str(error)
     if isinstance(error, MemoryError):
-        return f"not enough memory ({error or 'MemoryError'}); take a smaller batch_size or fewer workers"
+        return f"not enough memory ({str(error) or 'MemoryError'}); take a smaller batch_size or fewer workers"
     return f"{type(error).__name__}: {error}"
