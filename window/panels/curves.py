@@ -59,7 +59,7 @@ class CurvesPanel:
             self._buttons[name] = item
         self._plot_at = place_for(parent, desk)
         self._plot = dpg.add_plot(
-            parent=self._plot_at, tag="curves.plot", width=-1, height=-1, no_menus=True, no_box_select=True,
+            parent=self._plot_at, tag="curves.plot", width=-desk.px(10), height=-1, no_menus=True, no_box_select=True,
             no_mouse_pos=True, no_title=True,
         )  # fmt: skip
         dpg.bind_item_theme(self._plot, desk.theme("plot"))
