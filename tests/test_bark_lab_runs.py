@@ -191,6 +191,11 @@ def test_replay_tells_what_was_recorded_in_order(here, capsys):
     assert time.monotonic() - began >= 0.2
     assert lab("replay", "a.db", "--at-birth", "99", capsys=capsys)[0] == 2
     assert lab("replay", "a.db", "--speed", "0", capsys=capsys)[0] == 2
+    assert lab("replay", "a.db", "--times", "nan", capsys=capsys)[0] == 2
+    _, everything, _ = lab("replay", "a.db", capsys=capsys)
+    assert lab("replay", "a.db", "--times", "1e6", capsys=capsys)[1] == everything
+    _, late, _ = lab("replay", "a.db", "--from-birth", "15", capsys=capsys)
+    assert late.splitlines() == [everything.splitlines()[0], *everything[everything.index("  #15 ") :].splitlines()]
 
 
 def test_regenerated_births_are_compared_and_a_difference_is_exit_1(here, monkeypatch, capsys):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from experiments.lineage import Lineage, Run
 
 _LONGEST_SLEEP_S = 0.05
+_LOOK_S = 0.5  # between two looks for what another process has recorded
+_PIECE = 500.0  # births read at a time when they are printed as fast as it goes
 _SAME: dict[bool | None, Painted] = {
     True: Painted("same tokens", "good"),
     False: Painted("differs", "bad"),
@@ -33,7 +37,10 @@ def add(verbs: Verbs) -> None:
     )
     chosen.add_file(parser)
     chosen.add_run(parser)
-    parser.add_argument("--speed", metavar="N", type=float, help="births per second (without: as fast as it goes)")
+    pace = parser.add_mutually_exclusive_group()
+    pace.add_argument("--speed", metavar="N", type=float, help="births per second (without: as fast as it goes)")
+    pace.add_argument("--times", metavar="N", type=float, help="so many times as fast as it happened; pauses are cut")
+    parser.add_argument("--from-birth", metavar="N", type=int, help="begin with this birth")
     parser.add_argument("--at-birth", metavar="N", type=int, help="stop when this birth was told")
     parser.add_argument("--follow", action="store_true", help="go on with what another process records, until Ctrl-C")
     parser.add_argument(
@@ -61,8 +68,9 @@ def add(verbs: Verbs) -> None:
 
 def replay(args: argparse.Namespace, terminal: Terminal) -> int:
     """Plays, or renders again; NOT_FINE when a birth is not what was recorded."""
-    if args.speed is not None and not 0 < args.speed < float("inf"):
-        raise BarkError(f"--speed is {args.speed}, expected births per second above 0")
+    for flag, speed in (("--speed", args.speed), ("--times", args.times)):
+        if speed is not None and not 0 < speed < float("inf"):
+            raise BarkError(f"{flag} is {speed}, expected a number above 0")
     with chosen.view(args.file) as lineage:
         run = chosen.chosen_run(lineage, args.run)
         if args.regenerate is not None:
@@ -72,28 +80,12 @@ def replay(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def _play(args: argparse.Namespace, lineage: Lineage, run: Run, terminal: Terminal) -> int:
     from experiments.events import Told
-    from experiments.replay.following import Follower
 
-    follower = Follower(lineage, run.run_id)
     teller = _Teller(terminal, as_json=args.json)
-    due = time.monotonic()
-    while True:
-        news = follower.poll()
-        for event in news:
-            if isinstance(event, Told) and args.speed is not None:
-                due += 1 / args.speed
-                while (left := due - time.monotonic()) > 0:
-                    terminal.out.flush()
-                    time.sleep(min(left, _LONGEST_SLEEP_S))
-            teller.tell(event)
-            if isinstance(event, Told) and event.candidate.birth == args.at_birth:
-                return FINE
-        if news:
-            continue
-        if not args.follow:
-            break
-        terminal.out.flush()
-        time.sleep(0.5)
+    for event in _events(args, lineage, run, terminal):
+        teller.tell(event)
+        if isinstance(event, Told) and event.candidate.birth == args.at_birth:
+            return FINE
     if args.at_birth is not None:
         raise BarkError(
             f"run {run.name!r} has no result of birth {args.at_birth}; it has {lineage.last_birth(run.run_id)}"
@@ -101,12 +93,39 @@ def _play(args: argparse.Namespace, lineage: Lineage, run: Run, terminal: Termin
     return FINE
 
 
+def _events(args: argparse.Namespace, lineage: Lineage, run: Run, terminal: Terminal) -> Iterator[Event]:
+    """A run's events when they are due, until it ends, or for ever when it is followed."""
+    from experiments.events import Begun, Told
+    from experiments.replay.player import Player, Recording
+
+    hurry = args.speed is None and args.times is None
+    player = Player(
+        Recording(lineage, run.run_id),
+        speed=args.times or args.speed or _PIECE,
+        by="births" if args.times is None else "time",
+        clock=itertools.count().__next__ if hurry else time.monotonic,
+    )
+    if args.from_birth is not None:
+        before = True
+        for event in player.seek(args.from_birth).events:
+            before = before and not (isinstance(event, Told) and event.candidate.birth == args.from_birth)
+            if isinstance(event, Begun) or not before:
+                yield event
+    player.play()
+    while True:
+        yield from player.poll()
+        if player.at_end and not args.follow:
+            return
+        if not hurry or player.at_end:
+            terminal.out.flush()
+            time.sleep(_LOOK_S if player.at_end else _LONGEST_SLEEP_S)
+
+
 class _Teller:
     """Prints events, one a line."""
 
     def __init__(self, terminal: Terminal, *, as_json: bool) -> None:
         self._terminal, self._as_json = terminal, as_json
-        self._step = 0
 
     def tell(self, event: Event) -> None:
         from experiments.events import Begun, Committed, Intervened, Judged, Rescored, StateChanged, Told
@@ -126,11 +145,11 @@ class _Teller:
                 line = f"#{candidate.birth} {candidate.operator}" + (f" of {parents}" if parents else "")
                 why = f"  {score.reason}" if score.reason else ""
                 say(f"  {line}  ", Painted(what, "good" if score.status == "ok" else "warn"), why, cut=True)
-            case Committed(_, population, best, generation_best):
-                self._step += 1
+            case Committed(became, population, best, generation_best):
+                step = max(became, default=0) // max(len(became), 1)  # steps are of equal size
                 told = "" if generation_best is None else f", best of this step {generation_best:.4f}"
                 top = "nobody is ok yet" if best is None else f"best #{best}"
-                say(Painted(f"step {self._step}", "accent"), f": {len(population)} live, {top}{told}")
+                say(Painted(f"step {step}", "accent"), f": {len(population)} live, {top}{told}")
             case Judged():
                 against = "" if event.other is None else f" {'and' if event.kind == 'equal' else 'over'} #{event.other}"
                 value = "" if event.value is None else f" {event.value:g}"
