@@ -467,7 +467,7 @@ class Swarm:
         if self._wanted:
             match self._wanted.popleft():
                 case Plant(genome), parents:
-                    self._adults[birth] = _by_hand(genome, parents, born)
+                    self._adults[birth] = _by_hand(Draft(genome), parents, born)
                     return self._adults[birth]
                 case _, parents:
                     return self._bred(parents, rng, born)
@@ -486,7 +486,7 @@ class Swarm:
                 if child := self._varied(parents[:count], rng, born, unfit, attempt // 2):
                     return child
         logger.info("births %s cannot be bred; the first is born again", [one.birth for one in parents])
-        return _by_hand(parents[0].genome, parents[:1], born)
+        return _by_hand(Draft(parents[0].genome, parents[0].render_first), parents[:1], born)
 
     def _child(self, rng: Rng, born: dict[str, Any], unfit: set[str], further: int) -> Candidate | None:
         """One attempt; see `_varied`."""
@@ -591,10 +591,10 @@ def _needed(intervention: Intervention) -> tuple[int, ...]:
     return () if isinstance(intervention, Unpin | Revise) else intervention.births
 
 
-def _by_hand(genome: Genome, parents: Sequence[Candidate], born: dict[str, Any]) -> Candidate:
+def _by_hand(draft: Draft, parents: Sequence[Candidate], born: dict[str, Any]) -> Candidate:
     if not parents:
-        return _born(Draft(genome), operator="founder", **born)
-    return _born(Draft(genome), **{**born, "rate": parents[0].rate, "operator": _BY_HAND, **_descent(parents)})
+        return _born(draft, operator="founder", **born)
+    return _born(draft, **{**born, "rate": parents[0].rate, "operator": _BY_HAND, **_descent(parents)})
 
 
 def _descent(parents: Sequence[Candidate]) -> dict[str, Any]:

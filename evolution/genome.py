@@ -82,7 +82,8 @@ class Candidate:
         generation: 0 for founders, one more than the oldest parent's otherwise.
         seed: Seed of its rendering.
         island: The sub-population it belongs to.
-        rate: Mean number of times that an edit is applied to its children; heritable, not heard.
+        rate: Mean number of times that an edit is applied to its children: the strength of mutation, as edits are
+            small. Heritable, not heard.
         render_first: What to render to get the genome's voice, which is None until then; see `with_voice`.
     """
 

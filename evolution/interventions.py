@@ -46,7 +46,7 @@ class Breed:
     """A child of exactly these births, the first of which gives most; the swarm chooses the operator.
 
     Where no operator takes so many parents, or none can vary them, the last of them are left out; where the first
-    cannot be varied at all, it is born again with another seed, ``by hand``.
+    cannot be varied at all, it is born again with another seed, ``by hand``; its voice too, where that never came.
     """
 
     parents: tuple[int, ...]

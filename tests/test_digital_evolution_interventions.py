@@ -15,7 +15,9 @@ from planted import CROSS, FLIP, OPERATORS, REFUSE, genome, one_max, random_bits
 from swarm_builders import ALGORITHMS, founders, lineage, make, moody, run, voice
 
 from bark_infinity.error_handling import BarkError
-from bark_infinity.requests import RenderSettings
+from bark_infinity.requests import RenderRequest, RenderSettings
+from bark_infinity.variation import Child, Operator
+from bark_infinity.voices.history import VoiceHistory
 from digital_evolution import (
     Breed,
     Candidate,
@@ -343,6 +345,61 @@ def test_interventions_of_another_run_are_refused_by_replay():
 def test_what_names_no_births_is_refused(wrong):
     with pytest.raises(BarkError, match=r"expected (different whole numbers|one or more births)"):
         wrong()
+
+
+def _continue(parents: Sequence[VoiceHistory], parameters: object) -> Child[VoiceHistory]:
+    return Child(None, RenderRequest(text="Once more.", voice=parents[0] if parents else None), "", 1, {})
+
+
+def render(candidate: Candidate) -> tuple[Candidate, Evaluation]:
+    """The same request, the same voice; now and then none comes of it."""
+    if candidate.seed % 5 == 0:
+        return candidate, Evaluation("failed")
+    if candidate.render_first is not None:
+        candidate = candidate.with_voice(voice(candidate.render_first.seed % 2**32))
+    assert candidate.genome.voice is not None
+    return candidate, Evaluation("ok", (candidate.genome.voice.semantic[0] / 10_000,))
+
+
+def test_voices_that_were_rendered_since_are_bred_planted_and_pinned_and_replay():
+    operators = {
+        "voice": {
+            "continuation": Operator("continuation", 1, 1, "generate", lambda parents, rng: {}, _continue),
+            "immigrant": Operator("immigrant", 1, 0, "generate", lambda parents, rng: {}, _continue),
+        }
+    }
+
+    def fresh() -> Swarm:
+        return Swarm([Genome("Hello.", voice(1))], operators, MuPlusLambda(2), SwarmSettings(step_size=4, lag=1))
+
+    for seed in range(6):
+        chance, swarm, log, done = random.Random(seed), fresh(), [], {}
+        asked: list[Candidate] = []
+        while swarm.committed < 60:
+            asked += swarm.ask(3)
+            some = chance.sample(range(1, swarm.planned + 1), 2)
+            known = [one for one, _ in log if one.genome.voice is not None]
+            wish = chance.choice([Breed(tuple(some)), Breed((some[0],)), Pin(some[0]), Plant(Genome("Hi.", voice(9)))])
+            if known and chance.random() < 0.3:
+                one = chance.choice(known)
+                wish = Plant(Genome("By hand.", one.genome.voice), (one.birth,))
+            told = [(one, came) for one, came in log if one.birth in wish.births]
+            if chance.random() < 0.3:
+                done.setdefault(swarm.intervene(wish, told), []).append(wish)
+            log.append(render(asked.pop(0)))
+            swarm.tell(*log[-1])
+        voices = {one.genome.voice.sha256: one.genome.voice for one, _ in log if one.genome.voice is not None}
+        voices[voice(9).sha256] = voice(9)
+        recorded = json.loads(json.dumps({step: [to_json(one) for one in given] for step, given in done.items()}))
+        read = {int(step): [from_json(one, voices.__getitem__) for one in given] for step, given in recorded.items()}
+        assert lineage(fresh().replay(log, read), log) == lineage(swarm, log)
+        by_birth = {one.birth: one for one, _ in log}
+        for one in by_birth.values():
+            if one.operator == "continuation" and one.genome.voice is not None:
+                assert by_birth[one.parents[0].birth].genome.voice is not None
+            if one.operator == "by hand" and one.genome.prompt == "Hello.":
+                assert one.render_first is None or one.render_first.seed == one.seed
+        assert sum(one.operator == "by hand" for one in by_birth.values()) > 0
 
 
 EXAMPLES = [
