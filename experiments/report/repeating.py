@@ -29,7 +29,7 @@ def settings(run: Run, file_name: str) -> Html:
         recipe, kind = json.dumps(config, indent=2, ensure_ascii=False), "json"
     stem = safe_stem(run.name, max_bytes=60)
     if kind == "toml":
-        recipe_name, database = shlex.quote(f"{stem}.toml"), shlex.quote(f"{stem}.db")
+        recipe_name, database = shlex.quote(f"{stem}.toml"), shlex.quote(f"{stem}-again.db")
         commands = f"bark-lab run {recipe_name} --db {database}\nbark-lab verify {database}"
         how = joined("Save the recipe as ", tag("code", f"{stem}.toml"), ", then:")
     else:
