@@ -99,7 +99,9 @@ class Axis:
 class Algorithm:
     """Who survives and who has children."""
 
-    kind: str = described("mu-plus-lambda", "how", ALGORITHMS)
+    kind: str = described(
+        "mu-plus-lambda", "how: the fittest, Pareto fronts, a map of elites, novelty, or islands", ALGORITHMS
+    )
     population: int = described(12, "individuals that live (mu); of every island; the archive's size for novelty")
     tournament: int = described(2, "a parent is the best of so many drawn at random; 1 draws any")
     axes: tuple[Axis, ...] = described((), "of the map, for map-elites")
