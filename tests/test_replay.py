@@ -352,7 +352,11 @@ def test_a_player_at_the_end_goes_on_when_more_is_recorded(tmp_path):
         before = len(recorder.sent)
         recorder.steps(2, 4)
         clock.now += 1
-        assert facts(player.poll()) == facts([*recorder.sent[before:], StateChanged("running")])
+        assert facts(player.poll()) == facts(recorder.sent[before:])
+        assert player.poll() == []
+        lineage.set_state(recorder.run_id, "done", "over")
+        assert player.poll() == [StateChanged("done", "over")]
+        assert player.poll() == []
 
 
 def test_a_recording_reads_long_runs_page_by_page(tmp_path, monkeypatch):

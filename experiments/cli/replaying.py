@@ -87,10 +87,12 @@ def _play(args: argparse.Namespace, lineage: Lineage, run: Run, terminal: Termin
         if isinstance(event, Told) and event.candidate.birth == args.at_birth:
             return FINE
     if args.at_birth is not None:
-        raise BarkError(
-            f"run {run.name!r} has no result of birth {args.at_birth}; it has {lineage.last_birth(run.run_id)}"
-        )
+        raise _never_told(lineage, run, args.at_birth)
     return FINE
+
+
+def _never_told(lineage: Lineage, run: Run, birth: int) -> BarkError:
+    return BarkError(f"run {run.name!r} has no result of birth {birth}; it has {lineage.last_birth(run.run_id)} births")
 
 
 def _events(args: argparse.Namespace, lineage: Lineage, run: Run, terminal: Terminal) -> Iterator[Event]:
@@ -111,6 +113,8 @@ def _events(args: argparse.Namespace, lineage: Lineage, run: Run, terminal: Term
             before = before and not (isinstance(event, Told) and event.candidate.birth == args.from_birth)
             if isinstance(event, Begun) or not before:
                 yield event
+        if before:
+            raise _never_told(lineage, run, args.from_birth)
     player.play()
     while True:
         yield from player.poll()

@@ -153,7 +153,7 @@ class Player:
         self._seq = -1  # not even `Begun` was handed out
         self._looked_at = clock()
         self._due = 0.0  # births, or recorded seconds, that have been earned and not played
-        self._stated = False
+        self._state: StateChanged | None = None  # the last that was told
         self.by = by
         self.set_speed(speed)
 
@@ -195,8 +195,8 @@ class Player:
         self._due += max(now - self._looked_at, 0.0) * self.speed
         self._looked_at = now
         events = [] if self._seq >= 0 else list(self._begin())
-        if self.at_end and self.recording.refresh():
-            self._stated = False
+        if self.at_end:
+            self.recording.refresh()
         if self.by == "births":
             whole, self._due = divmod(self._due, 1.0)
             births = min(self.birth + int(whole), self.recording.births)
@@ -222,7 +222,7 @@ class Player:
         self._due, self._looked_at = 0.0, self._clock()
         if not restart:
             return Jump(False, self._advance(target))
-        self._seq, self._stated = -1, False
+        self._seq, self._state = -1, None
         return Jump(True, self._restarted(target))
 
     def _restarted(self, target: int) -> Iterator[Event]:
@@ -238,7 +238,7 @@ class Player:
             self._seq, self.at = moment.seq, max(moment.at, self.at)
             yield moment.event
         self._seq = target
-        yield from self._state()
+        yield from self._news_of_state()
 
     def _elapsed(self) -> Iterator[Event]:
         for moment in self.recording.between(self._seq, self.recording.last):
@@ -249,9 +249,11 @@ class Player:
             self._seq, self.at = moment.seq, max(moment.at, self.at)
             yield moment.event
         self._seq = self.recording.last
-        yield from self._state()
+        yield from self._news_of_state()
 
-    def _state(self) -> Iterator[Event]:
-        if self.at_end and not self._stated:
-            self._stated = True
-            yield self.recording.state()
+    def _news_of_state(self) -> Iterator[Event]:
+        if self.at_end:
+            state = self.recording.state()
+            if state != self._state:
+                self._state = state
+                yield state
