@@ -275,7 +275,7 @@ class Swarm:
 
         Args:
             intervention: What to do. Births of the control arm may be named as well: a person's choice is not chance.
-            told: Births that it names and that are dead, as they were told; others are not looked at.
+            told: Births that it names and that are dead, as they were told; read only when there are such.
 
         Returns:
             The number of the step, from 1, in whose planning it takes effect: the next one, or the first that is
@@ -290,13 +290,14 @@ class Swarm:
             raise BarkError(f"birth {latest} is not planned; planned are 1 to {self.planned}")
         step = max(self._steps + 1, self._first_step_after(latest))
         self._require_objectives(intervention)
-        dead = {candidate.birth: (candidate, evaluation) for candidate, evaluation in told}
-        living = {one.birth: (one.candidate, one.evaluation) for one in self.algorithm.members()}
+        known = {one.birth: (one.candidate, one.evaluation) for one in self.algorithm.members()}
         needed = [birth for birth in _needed(intervention) if birth <= self.committed and birth not in self._held]
+        if not known.keys() >= set(needed):
+            known = {candidate.birth: (candidate, evaluation) for candidate, evaluation in told} | known
         for birth in needed:
-            if birth not in living and birth not in dead:
+            if birth not in known:
                 raise BarkError(f"birth {birth} is not alive; give its candidate and what came of it, as it was told")
-        self._held |= {birth: living[birth] if birth in living else dead[birth] for birth in needed}
+        self._held |= {birth: known[birth] for birth in needed}
         self._schedule(step, intervention)
         return step
 
