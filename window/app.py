@@ -20,11 +20,14 @@ from window.panel import Panel
 from window.panels.board import BoardPanel
 from window.panels.compare import ComparePanel
 from window.panels.curves import CurvesPanel
+from window.panels.detail import DetailPanel
 from window.panels.lineage import LineagePanel
 from window.panels.log import LogPanel
+from window.panels.replay import ReplayPanel
 from window.panels.run_control import RunControlPanel
 from window.panels.status import StatusPanel
 from window.panels.voice_map import VoiceMapPanel
+from window.panels.voices import VoicesPanel
 from window.player import Player
 from window.presenter import Presenter
 from window.screen import desktop_scale
@@ -44,6 +47,9 @@ def all_panels() -> dict[str, Panel]:
         "control": RunControlPanel(),
         "board": BoardPanel(),
         "compare": ComparePanel(),
+        "detail": DetailPanel(),
+        "voices": VoicesPanel(),
+        "replay": ReplayPanel(),
         "curves": CurvesPanel(),
         "voice_map": VoiceMapPanel(),
         "lineage": LineagePanel(),

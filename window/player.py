@@ -117,12 +117,11 @@ class Player:
         return self.save(clip, name, why=self.silent)
 
     def save(self, clip: Clip, name: str, *, why: str = "") -> PlayResult:
-        """Writes a clip as WAV; an equal name is written again, for a birth's sound does not change."""
+        """Writes a clip as WAV, in place of one of the same name."""
         path = self._folder() / "clips" / f"{safe_stem(name)}.wav"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if not path.exists():
-                write_audio(path, np.asarray(clip.audio, np.float32), clip.sample_rate)
+            write_audio(path, np.asarray(clip.audio, np.float32), clip.sample_rate, overwrite=True)
         except (OSError, BarkError) as error:
             return PlayResult("failed", f"{name} could not be saved: {error}")
         because = f"{why}: " if why else ""

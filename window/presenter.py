@@ -32,7 +32,7 @@ from window.palette import Palette
 from window.panel import Item, Place, Recalled, Role
 from window.player import Player
 from window.settings import Settings
-from window.sources import NoSource, Source
+from window.sources import CaughtUp, NoSource, Source
 from window.theme import Themes
 
 logger = logging.getLogger(__name__)
@@ -97,6 +97,7 @@ class Presenter:
         self.present.selection.select(None)
         self.present.selection.mark(())
         self.present.waves.forget()
+        self.present.log.recording = False  # until it has caught up
         self.present.run_state.open(source.opened)
         self.timeline = Timeline()
         self.board = self.present
@@ -115,7 +116,10 @@ class Presenter:
                 event = self.source.events.get_nowait()
             except queue.Empty:
                 break
-            self.take_in(event)
+            if isinstance(event, CaughtUp):
+                self.present.log.recording = True
+            else:
+                self.take_in(event)
             found = True
         return found
 

@@ -12,6 +12,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -38,6 +39,13 @@ logger = logging.getLogger(__name__)
 LOOK_S = 0.25  # between two looks at a file that another process writes
 LAST_WORDS_S = 3.0  # for a run that is abandoned to let go of its file
 
+
+@dataclass(frozen=True)
+class CaughtUp:
+    """What was recorded before is told; from here on, events happen now."""
+
+
+News = Event | CaughtUp
 Begin = Callable[[Callable[[Event], None]], Runner]
 """Makes the runner, given what it tells its events to."""
 
@@ -51,7 +59,7 @@ class Source(Protocol):
     """
 
     opened: Opened
-    events: queue.SimpleQueue[Event]
+    events: queue.SimpleQueue[News]
 
     def start(self) -> None:
         """Begins to work."""
@@ -83,7 +91,7 @@ class NoSource:
 
     def __init__(self) -> None:
         self.opened = Opened()
-        self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self.events: queue.SimpleQueue[News] = queue.SimpleQueue()
 
     def start(self) -> None:
         """Nothing to do."""
@@ -188,7 +196,7 @@ class WatchedRun:
 
     def __init__(self, path: Path, run: str | int | None = None) -> None:
         self.path = path
-        self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self.events: queue.SimpleQueue[News] = queue.SimpleQueue()
         with Lineage.view(path) as lineage:
             runs = lineage.runs()
             if run is None and not runs:
@@ -215,7 +223,9 @@ class WatchedRun:
                     for event in news:
                         self.events.put(event)
                     if not news:
-                        self.caught_up.set()
+                        if not self.caught_up.is_set():
+                            self.events.put(CaughtUp())
+                            self.caught_up.set()
                         self._ended.wait(LOOK_S)
         except (BarkError, OSError) as error:
             self.events.put(StateChanged("failed", str(error)))
@@ -254,7 +264,7 @@ class OwnRun:
     def __init__(self, path: Path, begin: Begin, run: str = "") -> None:
         self.path = path
         self.opened = Opened("own", str(path), run)
-        self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self.events: queue.SimpleQueue[News] = queue.SimpleQueue()
         self._resumes = run
         self._runner = begin(self._tell)
         self._archive: Archive | None = Archive(path, run) if run else None
@@ -274,6 +284,7 @@ class OwnRun:
             except (BarkError, OSError) as error:
                 self.events.put(StateChanged("failed", str(error)))
                 return
+        self.events.put(CaughtUp())
         self._runner.run()
 
     def _tell(self, event: Event) -> None:

@@ -6,7 +6,7 @@
 ``quiet.on``              the same, switched on
 ``good``, ``bad``         quiet buttons that are switched on and mean like, dislike
 ``danger``                a button that ends something
-``card``, ``card.at``     cards and boxes; the one that is looked at
+``card``, ``card.at``     cards and boxes; the one that is looked at; ``card.empty``: a place without one
 ``bare``                  a child window without border, padding or colour
 ``panel``                 a child window with the panel's colour and border
 ``bar``                   the bars at the top and the bottom
@@ -185,6 +185,7 @@ class Themes:
         p = self._palette
         self._box("card", p.card, p.line)
         self._box("card.at", p.card, p.accent)
+        self._box("card.empty", CLEAR, faded(p.line, 130))
         self._box("bare", CLEAR, CLEAR)
         self._box("panel", p.panel, p.line)
         with self._theme("bar"), dpg.theme_component(dpg.mvChildWindow):

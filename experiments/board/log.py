@@ -37,11 +37,16 @@ class Log(Model):
         super().__init__()
         self.births = births
         self.lines: deque[Line] = deque(maxlen=KEPT)
+        self.recording = True  # False while what happened long ago is told again
         self._clock = clock
         self._steps = 0
 
     def apply(self, event: Event) -> None:
         """Notes changes of state, steps, failures and notices."""
+        if isinstance(event, Committed):
+            self._steps += 1
+        if not self.recording:
+            return
         match event:
             case StateChanged():
                 self.say(f"{event.state}: {event.reason}" if event.reason else event.state,
@@ -49,7 +54,6 @@ class Log(Model):
             case Notice():
                 self.say(event.text, event.level)
             case Committed():
-                self._steps += 1
                 best = "no birth was ok yet" if event.best is None else f"best is #{event.best}"
                 taken = sum(map(bool, event.became.values()))
                 self.say(f"step {self._steps}: {taken} of {len(event.became)} taken in, {best}")

@@ -53,6 +53,7 @@ class Timeline:
         """The board after so many events, with what people chose on another."""
         made = Board()
         made.adopt(like)
+        made.log.recording = False
         made.run_state.open(like.run_state.opened)
         self.advance(made, 0, at)
         return made

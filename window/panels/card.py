@@ -136,7 +136,7 @@ class Card:
             self._show_facts(facts)
         if outline is not before[1] or facts != before[0]:
             self._show_outline(facts, outline)
-        if at != before[2]:
+        if at != before[2] or before[0] is None:
             dpg.bind_item_theme(self.root, self._desk.theme("card.at" if at else "card"))
         if marked != before[3]:
             dpg.bind_item_theme(self._buttons["breed"], self._desk.theme("quiet.on" if marked else "quiet"))
@@ -151,7 +151,7 @@ class Card:
             dpg.configure_item(item, show=False)
         dpg.set_value(self._title, "")
         dpg.set_value(self._line, "")
-        dpg.bind_item_theme(self.root, self._desk.theme("card"))
+        dpg.bind_item_theme(self.root, self._desk.theme("card.empty"))
         for item in (self._play, *self._buttons.values(), self._wave.item, self._key):
             dpg.configure_item(item, show=False)
 
