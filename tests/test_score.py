@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bark_infinity.error_handling import BarkError
-from fusion.score import Score, Term
+from fusion.score import NEUTRAL, Score, Term
 
 NOT_FINITE = [math.nan, math.inf, -math.inf]
 A_AND_B = Score("ok", {"a": Term("a", 0.25, 1), "b": Term("b", 0.75, 1)})
@@ -68,7 +68,7 @@ def test_what_is_not_ok_or_not_judged_has_no_value():
     for status in ("failed", "rejected"):
         with pytest.raises(BarkError, match="no memory"):
             Score(status, reason="no memory").total({"a": 1.0})
-    with pytest.raises(BarkError, match="c were not judged"):
+    with pytest.raises(BarkError, match="c were not asked for"):
         A_AND_B.objectives(["a", "c"])
     assert A_AND_B.objectives(["b", "a"]) == (0.75, 0.25)
 
@@ -82,3 +82,9 @@ def test_a_score_stays_what_it_was():
         with pytest.raises(TypeError):
             mapping["x"] = 1.0
     assert score == Score("ok", measures={"m": 1.0}, unknown={"b": "no text"})
+
+
+def test_a_term_that_could_not_be_judged_counts_as_neutral():
+    score = Score("ok", {"a": Term("a", 1.0, 1)}, unknown={"b": "there is no recogniser"})
+    assert score.objectives(["b", "a"]) == (NEUTRAL, 1.0)
+    assert score.total({"a": 1.0, "b": 1.0}) == (1.0 + NEUTRAL) / 2
