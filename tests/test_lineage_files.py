@@ -256,10 +256,9 @@ def test_anyone_can_ask_who_writes_without_being_in_the_way(tmp_path):
     report, told = os.pipe()
     writer = os.fork()
     if writer == 0:
-        with contextlib.suppress(BaseException):
-            with Lineage.write(path, who="bark-lab run overnight"):
-                os.write(told, b"!")
-                time.sleep(30)
+        with contextlib.suppress(BaseException), Lineage.write(path, who="bark-lab run overnight"):
+            os.write(told, b"!")
+            time.sleep(30)
         os._exit(1)
     try:
         os.read(report, 1)
