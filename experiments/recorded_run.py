@@ -13,8 +13,10 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
+import platform
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +108,7 @@ class RecordedRun:
                 config.name,
                 config=config.identity(),
                 seed=config.seed,
-                versions={"program": _program_version()},
+                versions=_versions(),
                 checkpoints={file.path.name: file.sha256 for file in checkpoint.files},
                 weights=dict(zip(config.judge.term_names, config.objective_weights, strict=True)),
                 branched_from=branched_from,
@@ -415,10 +417,15 @@ def _require_same_checkpoint(run: Run, species: breeding.Species) -> None:
         )
 
 
-def _program_version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
+_NAMED = ("victor-bark-fusion", "torch", "transformers", "numpy", "librosa", "deap")
 
-    try:
-        return version("victor-bark-fusion")
-    except PackageNotFoundError:
-        return "unknown"
+
+def _versions() -> dict[str, str]:
+    """Of the program, Python, and the libraries whose arithmetic is heard."""
+    found = {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
+    for name in _NAMED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed as a package"
+    return found

@@ -14,6 +14,7 @@ from experiments.config import RunConfig, load_recipe, recipe_names, to_toml
 from experiments.config.recipes import configured
 from experiments.config.tables import descriptions
 
+TEXT = st.text(st.characters(codec="utf-8"), max_size=60)
 MINIMAL = "[founders]\nprompts = ['Hello.']\n"
 
 
@@ -92,6 +93,11 @@ def test_overrides_are_toml_values_or_bare_words(tmp_path: Path):
         load_recipe(written(tmp_path, MINIMAL), ["stop.evaluations=many"])
 
 
+def test_half_characters_are_refused():
+    with pytest.raises(BarkError, match="half a character"):
+        RunConfig.from_json({"founders": {"prompts": ["\ud800"]}})
+
+
 def test_a_recipe_that_is_not_there_names_the_nearest():
     with pytest.raises(BarkError, match="did you mean overnight"):
         load_recipe("overnigth")
@@ -117,7 +123,7 @@ def test_any_text_is_a_recipe_or_an_error_that_says_so(text: str):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=3), st.text(max_size=40))
+@given(st.lists(TEXT.filter(str.strip), min_size=1, max_size=3), TEXT)
 def test_any_prompt_survives_the_way_to_toml_and_back(prompts: list[str], description: str):
     config = RunConfig.from_json({"founders": {"prompts": prompts}, "description": description})
     again = configured(tomllib.loads(to_toml(config)), (), "again")

@@ -169,5 +169,7 @@ def _one(kind: Any, value: Any, path: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        if kind is str and any("\ud800" <= char <= "\udfff" for char in value):
+            raise BarkError(f"{path} is {value!r}, which holds half a character; give it as whole Unicode text")
         return value
     raise BarkError(f"{path} is {value!r}, expected a {_word(kind)}")
