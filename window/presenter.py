@@ -118,6 +118,8 @@ class Presenter:
                 break
             if isinstance(event, CaughtUp):
                 self.present.log.recording = True
+                if told := self.present.run_state.told:
+                    self.say(f"{self.present.run_state.name}: {told} births were told before")
             else:
                 self.take_in(event)
             found = True

@@ -141,11 +141,11 @@ class Themes:
                     (dpg.mvStyleVar_IndentSpacing, px(14)),
                 ):
                     dpg.add_theme_style(style, *values, category=dpg.mvThemeCat_Core)
-            with dpg.theme_component(dpg.mvAll, enabled_state=False):
-                _colour(dpg.mvThemeCol_Text, p.faint)
-                _colour(dpg.mvThemeCol_Button, faded(p.raised, 110))
-                _colour(dpg.mvThemeCol_ButtonHovered, faded(p.raised, 110))
-                _colour(dpg.mvThemeCol_ButtonActive, faded(p.raised, 110))
+            for kind in (dpg.mvButton, dpg.mvInputText, dpg.mvCombo, dpg.mvCheckbox, dpg.mvSliderInt, dpg.mvSelectable):
+                with dpg.theme_component(kind, enabled_state=False):
+                    _colour(dpg.mvThemeCol_Text, p.faint)
+                    for target in (dpg.mvThemeCol_Button, dpg.mvThemeCol_ButtonHovered, dpg.mvThemeCol_ButtonActive):
+                        _colour(target, faded(p.raised, 110))
             with dpg.theme_component(dpg.mvTooltip):
                 dpg.add_theme_style(dpg.mvStyleVar_WindowPadding, px(10), px(7), category=dpg.mvThemeCat_Core)
         return theme

@@ -91,7 +91,10 @@ def runs(prompt: str) -> list[Run]:
     found: list[Run] = []
     for match in _WORD.finditer(spelled_out(prompt)):
         word = match.group()
-        found += [Run(text, _kind(word), script) for text, script in _by_script(word)]
+        if word.isspace() and found:
+            found.append(Run(word, "plain", found[-1].script))  # every font has it
+        else:
+            found += [Run(text, _kind(word), script) for text, script in _by_script(word)]
     return found
 
 

@@ -147,11 +147,7 @@ class RunControlPanel:
             )
         if state.reason:
             words.append(state.reason)
-        elif (
-            state.progress is not None
-            and state.progress.rendering
-            and state.state in ("running", "pausing", "stopping")
-        ):
+        elif state.progress is not None and state.state in ("running", "pausing", "stopping"):
             words.append(state.progress.rendering)
         return "   ".join(words)
 
