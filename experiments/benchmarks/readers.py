@@ -4,24 +4,27 @@
 
 The writer records whole steps as fast as it can, a hundred times faster than any run; the reader opens the file anew
 for every look, as commands do, and follows the run in between, as a window does. Short stretches with and without the
-reader alternate, in the order with, without, without, with, so that neither the growing file nor other work on the
-machine favours one side. What a step costs is taken as the median over its kind.
+reader alternate, there and back again, so that neither the growing file nor other work on the
+machine favours one side. In a third kind of stretch the reader looks at another file: what it costs then is the price
+of sharing a machine, not a file. What a step costs is the median over its kind.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import multiprocessing
 import statistics
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -36,6 +39,9 @@ from fusion.score import Score, Term
 
 _STEP = 8  # births
 _LIVING = 24
+_RUN = 1
+Kind = Literal["alone", "elsewhere", "watched"]
+_ROUND: tuple[Kind, ...] = ("alone", "elsewhere", "watched", "watched", "elsewhere", "alone")
 _TERMS = ("intelligibility", "cleanliness", "expressiveness")
 _START_S = 60.0  # the reader's process may take so long to begin
 
@@ -59,25 +65,27 @@ class Looks:
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds of each step, without and with a reader, by the clock and of the writer's processor time.
+    """What steps cost, and what was seen meanwhile.
 
     Attributes:
-        alone: (clock, processor) of every step without.
-        watched: With.
+        steps: By kind of stretch, seconds of every step: by the clock, and of the writer's processor time.
         births: Recorded in all.
         wal_bytes: The largest that the write-ahead log was.
         looks: What the reader saw.
     """
 
-    alone: list[tuple[float, float]]
-    watched: list[tuple[float, float]]
+    steps: Mapping[Kind, Sequence[tuple[float, float]]]
     births: int
     wal_bytes: int
     looks: Looks
 
-    def slowdown(self, of: int) -> float:
-        """Median step with a reader, over the median without; ``of`` 0 by the clock, 1 of processor time."""
-        return statistics.median(step[of] for step in self.watched) / statistics.median(step[of] for step in self.alone)
+    def median_s(self, kind: Kind, of: Literal["clock", "processor"]) -> float:
+        """Seconds of a step."""
+        return statistics.median(step[of == "processor"] for step in self.steps[kind])
+
+    def slowdown(self, of: Literal["clock", "processor"]) -> float:
+        """What a step costs while its file is read, over what it costs while another file is read."""
+        return self.median_s("watched", of) / self.median_s("elsewhere", of)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -92,40 +100,50 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if found.looks.trouble else 0
 
 
-def measure(path: Path, seconds: float, stretch_s: float = 0.5) -> Measured:
-    """Writes and reads a new file for some seconds."""
+def measure(path: Path, seconds: float, stretch_s: float = 0.5, steps_before: int = 250) -> Measured:
+    """Writes and reads a new file for some seconds.
+
+    Args:
+        path: The file; another one is made beside it.
+        seconds: How long.
+        stretch_s: Length of a stretch.
+        steps_before: Recorded in both files first.
+    """
     context = multiprocessing.get_context("spawn")
-    looking, resting, over = context.Event(), context.Event(), context.Event()
-    here, there = context.Pipe(duplex=False)
+    looking, resting, over, here = context.Event(), context.Event(), context.Event(), context.Event()
+    answer, question = context.Pipe(duplex=False)
+    other = path.with_name(f"other-{path.name}")
+    with Lineage.write(other, who="the readers benchmark") as lineage:
+        _Writer(lineage).steps(steps_before)
     with Lineage.write(path, who="the readers benchmark") as lineage:
-        run_id = lineage.begin_run("watched", weights=dict.fromkeys(_TERMS, 1.0)).run_id
-        writer = _Writer(lineage, run_id)
-        writer.step()
-        lineage.set_state(run_id, "running")
-        reader = context.Process(target=_read, args=(str(path), run_id, looking, resting, over, there), daemon=True)
+        writer = _Writer(lineage)
+        writer.steps(steps_before)
+        arguments = (str(path), str(other), looking, resting, over, here, question)
+        reader = context.Process(target=_read, args=arguments, daemon=True)
         reader.start()
-        looking.set()
-        if not _until(resting.is_set, reader, _START_S):  # it has looked once
+        if not _until(resting.is_set, reader, _START_S):
             raise RuntimeError("the reader's process did not begin")
-        alone: list[tuple[float, float]] = []
-        watched: list[tuple[float, float]] = []
+        steps: dict[Kind, list[tuple[float, float]]] = {kind: [] for kind in _ROUND}
         wal = path.with_name(f"{path.name}-wal")
-        largest, stretch, end = 0, 0, time.monotonic() + seconds
+        largest, end = 0, time.monotonic() + seconds
+        kinds = itertools.cycle(_ROUND)
         while time.monotonic() < end and reader.is_alive():
-            kind = watched if stretch % 4 in (0, 3) else alone
-            (looking.set if kind is watched else looking.clear)()
-            if kind is alone:
-                _until(resting.is_set, reader, _START_S)
+            kind = next(kinds)
+            looking.clear()
+            _until(resting.is_set, reader, _START_S)
+            if kind != "alone":
+                (here.set if kind == "watched" else here.clear)()
+                looking.set()
             until = time.monotonic() + stretch_s
             while time.monotonic() < until:
-                kind.append(writer.step())
-            largest, stretch = max(largest, wal.stat().st_size), stretch + 1
-        lineage.set_state(run_id, "done")
+                steps[kind].append(writer.step())
+            largest = max(largest, wal.stat().st_size)
+        lineage.set_state(writer.run_id, "done")
     over.set()  # the writer is gone; the reader looks once more
     looking.set()
-    looks = here.recv() if here.poll(_START_S) else Looks(trouble="the reader ended without a word")
+    looks = answer.recv() if answer.poll(_START_S) else Looks(trouble="the reader ended without a word")
     reader.join(_START_S)
-    return Measured(alone, watched, writer.births, largest, looks)
+    return Measured(steps, writer.births, largest, looks)
 
 
 def _until(reached: Callable[[], bool], reader: multiprocessing.process.BaseProcess, limit_s: float) -> bool:
@@ -138,30 +156,36 @@ def _until(reached: Callable[[], bool], reader: multiprocessing.process.BaseProc
 # -- the reader -------------------------------------------------------------------------------------------------
 
 
-def _read(path: str, run_id: int, looking: Event, resting: Event, over: Event, answer: Connection) -> None:
-    """Looks while it may, until all is over; sends what it saw."""
+def _read(
+    path: str, other: str, looking: Event, resting: Event, over: Event, here: Event, question: Connection
+) -> None:
+    """Looks while it may, here or elsewhere, until all is over; sends what it saw here."""
     looks = Looks()
     try:
-        with Lineage.view(path) as lineage:
-            follower = Follower(lineage, run_id)
+        with Lineage.view(path) as lineage, Lineage.view(other) as lineage_elsewhere:
+            follower = Follower(lineage, _RUN)
             while not over.is_set():
-                resting.set()
-                looking.wait()
-                resting.clear()
-                _look(looks, path, run_id, follower)
-            _look(looks, path, run_id, follower)
+                if not looking.is_set():
+                    resting.set()
+                    looking.wait()
+                    resting.clear()
+                if here.is_set():
+                    _look(looks, path, follower)
+                else:
+                    _look(Looks(), other, Follower(lineage_elsewhere, _RUN))
             while news := follower.poll(2_000):
                 looks.told += sum(isinstance(event, Told) for event in news)
+            _look(looks, path, follower)
     except Exception:
         looks.trouble = traceback.format_exc()
     resting.set()
-    answer.send(looks)
+    question.send(looks)
 
 
-def _look(looks: Looks, path: str, run_id: int, follower: Follower) -> None:
+def _look(looks: Looks, path: str, follower: Follower) -> None:
     verbs: dict[str, Callable[[], int]] = {
-        "status": lambda: _status(path, run_id),
-        "tree": lambda: _tree(path, run_id),
+        "status": lambda: _status(path),
+        "tree": lambda: _tree(path),
         "follower": lambda: sum(isinstance(event, Told) for event in follower.poll()),
     }
     for name, verb in verbs.items():
@@ -173,22 +197,22 @@ def _look(looks: Looks, path: str, run_id: int, follower: Follower) -> None:
         looks.longest_s[name] = max(took, looks.longest_s.get(name, 0.0))
 
 
-def _status(path: str, run_id: int) -> int:
+def _status(path: str) -> int:
     with Lineage.view(path) as lineage:
         lineage.runs()
-        browse.counts(lineage, run_id)
-        browse.operator_statistics(lineage, run_id)
-        for birth, _ in browse.best(lineage, run_id, count=5):
-            lineage.outcome(run_id, birth)
-        list(lineage.lives(run_id, max(lineage.last_birth(run_id) - 50, 1)))
+        browse.counts(lineage, _RUN)
+        browse.operator_statistics(lineage, _RUN)
+        for birth, _ in browse.best(lineage, _RUN, count=5):
+            lineage.outcome(_RUN, birth)
+        list(lineage.lives(_RUN, max(lineage.last_birth(_RUN) - 50, 1)))
     return 0
 
 
-def _tree(path: str, run_id: int) -> int:
+def _tree(path: str) -> int:
     with Lineage.view(path) as lineage:
-        last = lineage.last_birth(run_id)
-        browse.cards(lineage, run_id, ancestry.ancestors(lineage, run_id, last, limit=200))
-        ancestry.primary_line(lineage, run_id, last)
+        last = lineage.last_birth(_RUN)
+        browse.cards(lineage, _RUN, ancestry.ancestors(lineage, _RUN, last, limit=200))
+        ancestry.primary_line(lineage, _RUN, last)
         with lineage.turn("reading the tree"):
             lineage.query("SELECT * FROM lineage_tree LIMIT 100")
     return 0
@@ -200,13 +224,20 @@ def _tree(path: str, run_id: int) -> int:
 class _Writer:
     """Records steps as a run does: births together, results one by one, and what became of the step."""
 
-    def __init__(self, lineage: Lineage, run_id: int) -> None:
+    def __init__(self, lineage: Lineage) -> None:
         self.births = 0
-        self._lineage, self._run_id = lineage, run_id
+        self.run_id = lineage.begin_run("watched", weights=dict.fromkeys(_TERMS, 1.0)).run_id
+        lineage.set_state(self.run_id, "running")
+        self._lineage = lineage
         self._rng = np.random.default_rng(0)
         self._voices = [_voice(self._rng) for _ in range(32)]
         self._living: list[int] = []
         self._steps = 0
+
+    def steps(self, count: int) -> None:
+        """Records several."""
+        for _ in range(count):
+            self.step()
 
     def step(self) -> tuple[float, float]:
         """Records one step; returns its seconds, by the clock and of processor time."""
@@ -219,13 +250,13 @@ class _Writer:
         self._living = self._living[len(left) :] + born
         payload = {"step": self._steps, "became": [2] * _STEP, "in": born, "out": left, "best": born[0]}
         began, worked = time.perf_counter(), time.process_time()
-        self._lineage.record_asked(self._run_id, candidates)
+        self._lineage.record_asked(self.run_id, candidates)
         for candidate, score, rendering in results[:-1]:
-            self._lineage.record_told(self._run_id, candidate, score, rendering)
+            self._lineage.record_told(self.run_id, candidate, score, rendering)
         with self._lineage.transaction("recording a result"):
-            self._lineage.record_told(self._run_id, *results[-1])
-            self._lineage.record_event(self._run_id, "committed", payload | {"generation_best": 0.5}, birth=born[0])
-            self._lineage.record_died(self._run_id, left, born[-1])
+            self._lineage.record_told(self.run_id, *results[-1])
+            self._lineage.record_event(self.run_id, "committed", payload | {"generation_best": 0.5}, birth=born[0])
+            self._lineage.record_died(self.run_id, left, born[-1])
         return time.perf_counter() - began, time.process_time() - worked
 
     def _candidate(self, birth: int) -> Candidate:
@@ -254,14 +285,17 @@ def _voice(rng: np.random.Generator, n_semantic: int = 150) -> VoiceHistory:
 
 def _lines(found: Measured) -> list[str]:
     lines = [f"births                 {found.births:,}, in steps of {_STEP}"]
-    for name, of in (("by the clock", 0), ("of processor time", 1)):
-        alone, watched = (
-            statistics.median(step[of] for step in kind) / _STEP * 1e6 for kind in (found.alone, found.watched)
-        )
+    measures: tuple[tuple[str, Literal["clock", "processor"]], ...] = (
+        ("by the clock", "clock"),
+        ("of processor time", "processor"),
+    )
+    for name, of in measures:
+        told = {kind: f"{found.median_s(kind, of) / _STEP * 1e6:.0f} us" for kind in found.steps}
         lines.append(
-            f"{name:<22} {alone:.0f} us a birth alone, {watched:.0f} us with a reader: {found.slowdown(of):.3f} times"
+            f"{name:<22} a birth costs {told['alone']} alone, {told['elsewhere']} while another file is read, "
+            f"{told['watched']} while its own is: {found.slowdown(of):.3f} times"
         )
-    lines.append(f"steps                  {len(found.alone):,} alone, {len(found.watched):,} with a reader")
+    lines.append(f"steps                  {', '.join(f'{len(each):,} {kind}' for kind, each in found.steps.items())}")
     for name, count in found.looks.looks.items():
         lines.append(f"{name:<22} {count:,} looks, the longest took {found.looks.longest_s[name] * 1e3:.0f} ms")
     lines.append(f"heard by the follower  {found.looks.told:,} of {found.births:,} results")
