@@ -227,15 +227,21 @@ def observe_recogniser(clips: ModuleType, seen: Observations) -> str:
         return "recogniser: none is installed"
     texts = [text for text in clips.TEXTS if len(text) > 30][:8]
     words: dict[str, list[float]] = defaultdict(list)
+
+    def compare_both(audio: Float32Array, index: int, prefix: str) -> None:
+        heard = recogniser.transcribe(audio, clips.RATE).text
+        for label, wanted in (("own text", texts[index]), ("another text", texts[(index + 1) % len(texts)])):
+            reading = compare(wanted, heard)
+            _meet(f"{prefix}{label}", [judge_reading(reading)], seen)
+            if reading.error is not None and reading.word_error is not None:
+                seen.note(f"{prefix}{label}", {"letter_error": reading.error})
+                words[f"{prefix}{label}"].append(reading.word_error)
+
     for voice in clips.SPEAKERS:
         for index, text in enumerate(texts):
-            heard = recogniser.transcribe(clips.speak(text, voice), clips.RATE).text
-            for label, wanted in (("own text", text), ("another text", texts[(index + 1) % len(texts)])):
-                reading = compare(wanted, heard)
-                _meet(label, [judge_reading(reading)], seen)
-                if reading.error is not None and reading.word_error is not None:
-                    seen.note(label, {"letter_error": reading.error})
-                    words[label].append(reading.word_error)
+            compare_both(clips.speak(text, voice), index, "")
+    for _, _, rendering in clips.micro_speech(texts[3:4]):
+        compare_both(rendering.audio, 3, "micro, ")
     return f"recogniser {recogniser.name}: mean word error " + ", ".join(
         f"{np.mean(errors):.2f} ({label})" for label, errors in words.items()
     )

@@ -26,6 +26,7 @@ REPEAT_BANDS = 32  # mel bands, of 128 in fours
 REPEAT_WINDOW = 20  # frames, 0.43 s
 REPEAT_MIN_LAG = 4  # frames, 85 ms: nearer frames share samples
 REPEAT_MAX_LAG_S = 10.0
+_REPEAT_BLOCK = 512  # frames looked at together: memory follows the block, not the clip
 REPEAT_LIKENESS = 0.9  # mean cosine over a window; different words stay under 0.6
 SHORT_TEXT_S = 0.5  # what a clip of a few words may take beside them
 
@@ -254,11 +255,27 @@ def repeated_share(frames: Frames) -> float:
     shape = bands - bands[frames.sound].mean(axis=0)
     shape /= np.maximum(np.linalg.norm(shape, axis=1, keepdims=True), 1e-6)
     shape[~frames.sound] = 0  # silence is like nothing
+    max_lag = min(n_frames - REPEAT_WINDOW, round(REPEAT_MAX_LAG_S * FRAME_RATE_HZ))
     repeated = np.zeros(n_frames, bool)
-    for lag in range(REPEAT_MIN_LAG, min(n_frames - REPEAT_WINDOW, round(REPEAT_MAX_LAG_S * FRAME_RATE_HZ)) + 1):
-        likeness = np.einsum("fb,fb->f", shape[lag:], shape[:-lag])
-        total = np.concatenate([[0.0], np.cumsum(likeness, dtype=np.float64)])
-        alike = total[REPEAT_WINDOW:] - total[:-REPEAT_WINDOW] > REPEAT_LIKENESS * REPEAT_WINDOW
-        for start in np.flatnonzero(alike):
-            repeated[start + lag : start + lag + REPEAT_WINDOW] = True
+    before = max_lag + REPEAT_WINDOW - 1
+    padded = np.pad(shape, ((before, 0), (0, 0)))  # nothing is like what was before the clip
+    for first in range(0, n_frames, _REPEAT_BLOCK):
+        # A block of windows' ends, and everything that their windows and the earlier ones reach back to.
+        reach = padded[first : first + before + _REPEAT_BLOCK]
+        here = reach[max_lag:]
+        likeness = here @ reach.T  # (frames, earlier frames)
+        rows, columns = likeness.strides
+        lags = np.lib.stride_tricks.as_strided(
+            likeness[:, max_lag - REPEAT_MIN_LAG :],
+            (max_lag - REPEAT_MIN_LAG + 1, len(here)),
+            (-columns, rows + columns),
+            writeable=False,
+        )  # (lags, frames) from REPEAT_MIN_LAG up
+        total = np.cumsum(lags, axis=1, dtype=np.float64)
+        total[:, REPEAT_WINDOW:] -= total[:, :-REPEAT_WINDOW].copy()
+        alike = total[:, REPEAT_WINDOW - 1 :] > REPEAT_LIKENESS * REPEAT_WINDOW  # by lag and last frame
+        ends = first + np.arange(alike.shape[1])
+        begins = ends - np.arange(REPEAT_MIN_LAG, max_lag + 1)[:, None] - (REPEAT_WINDOW - 1)
+        for end in ends[(alike & (begins >= 0)).any(axis=0)]:
+            repeated[max(0, end - REPEAT_WINDOW + 1) : end + 1] = True
     return float(np.count_nonzero(repeated & frames.sound)) / n_sound

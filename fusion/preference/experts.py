@@ -73,7 +73,7 @@ class Experts:
         """`WIDTH` numbers of every expert, by `measure_name`; readers have none for a clip without a text."""
         import torch
 
-        found = {}
+        found: dict[str, float] = {}
         for name, model in self._models.items():
             if self._hears[name]:
                 inputs = model.encode(audio=heard.audio, sample_rate=heard.rendering.sample_rate)

@@ -16,6 +16,7 @@ pitch, but no near relatives: for those take an encoder trained on speakers, any
 
 from __future__ import annotations
 
+import bisect
 import math
 from dataclasses import dataclass
 
@@ -74,7 +75,8 @@ def voice_print(frames: Frames) -> VoicePrint:
 
 def voice_distance(a: VoicePrint, b: VoicePrint) -> float:
     """0 for equal prints, about 0.7 for one voice saying other words, 2 for different voices; at most 4."""
-    return _distance(a, b, 1.0)
+    pitch = math.nan if a.pitch_st is None or b.pitch_st is None else a.pitch_st - b.pitch_st
+    return float(_distances(np.subtract(a.timbre, b.timbre)[None], np.array([pitch]))[0])
 
 
 @dataclass(frozen=True)
@@ -101,14 +103,17 @@ def voice_change(frames: Frames) -> VoiceChange | None:
     """
     loud = _loud(frames)
     n = loud.at.size
-    best: VoiceChange | None = None
-    for place in range(PART_FRAMES, n - PART_FRAMES + 1, max(_STEP_FRAMES, n // _MAX_PLACES)):
-        weight = math.sqrt(place * (n - place) / n / PART_FRAMES)
-        before, after = loud.print_of(slice(0, place)), loud.print_of(slice(place, n))
-        distance = _distance(before, after, weight)
-        if best is None or distance > best.distance:
-            best = VoiceChange(distance, int(loud.at[place]))
-    return best
+    places = np.arange(PART_FRAMES, n - PART_FRAMES + 1, max(_STEP_FRAMES, n // _MAX_PLACES))
+    if not places.size:
+        return None
+    until = np.cumsum(loud.cepstra, axis=0)
+    before = until[places - 1] / places[:, None]
+    after = (until[-1] - until[places - 1]) / (n - places)[:, None]
+    weight = np.sqrt(places * (n - places) / n / PART_FRAMES)
+    pitch = _pitches_until(loud, places) - _pitches_until(loud.reversed(), n - places[::-1])[::-1]
+    distances = _distances((before - after) * weight[:, None], pitch * weight)
+    furthest = int(np.argmax(distances))
+    return VoiceChange(float(distances[furthest]), int(loud.at[places[furthest]]))
 
 
 def judge_speaker(frames: Frames, *, thresholds: Thresholds = THRESHOLDS) -> GateVerdict:
@@ -165,6 +170,10 @@ class _Loud:
     f0_hz: NDArray[np.float32]
     voiced: NDArray[np.bool_]
 
+    def reversed(self) -> _Loud:
+        """The same from the end."""
+        return _Loud(self.at[::-1], self.cepstra[::-1], self.f0_hz[::-1], self.voiced[::-1])
+
     def print_of(self, part: slice) -> VoicePrint:
         """The print of some of them, at least one."""
         voiced = self.voiced[part]
@@ -188,11 +197,24 @@ def _loud(frames: Frames) -> _Loud:
     return _Loud(at, cepstra, frames.f0_hz[loud], voiced)
 
 
-def _distance(a: VoicePrint, b: VoicePrint, weight: float) -> float:
+def _pitches_until(loud: _Loud, places: NDArray[np.int64]) -> Float64Array:
+    """(P,) median pitch in semitones above 100 Hz of the frames before each place, ascending; NaN for too few."""
+    found = np.full(len(places), np.nan)
+    ordered: list[float] = []
+    done = 0
+    for index, place in enumerate(places.tolist()):
+        for pitch in loud.f0_hz[done:place][loud.voiced[done:place]].tolist():
+            bisect.insort(ordered, pitch)
+        done = place
+        if len(ordered) >= MIN_VOICED_FRAMES:
+            found[index] = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+    return np.asarray(12 * np.log2(found / 100))
+
+
+def _distances(timbre: Float64Array, pitch_st: Float64Array) -> Float64Array:
+    """(P,) distances of prints that differ by (P, 19) coefficients and (P,) semitones, NaN where one is a whisper."""
     scale: Float64Array = np.asarray(REFERENCE_SCALE)
-    difference = np.subtract(a.timbre, b.timbre) * weight / scale[:-1]
-    timbre = float(np.minimum(np.square(difference), MAX_SQUARE).mean())
-    if a.pitch_st is None or b.pitch_st is None:  # a whisper is compared by timbre alone
-        return math.sqrt(timbre)
-    pitch = min(((a.pitch_st - b.pitch_st) * weight / float(scale[-1])) ** 2, MAX_SQUARE)
-    return math.sqrt((1 - PITCH_WEIGHT) * timbre + PITCH_WEIGHT * pitch)
+    of_timbre = np.minimum(np.square(timbre / scale[:-1]), MAX_SQUARE).mean(axis=1)
+    of_pitch = np.minimum(np.square(pitch_st / scale[-1]), MAX_SQUARE)
+    both = (1 - PITCH_WEIGHT) * of_timbre + PITCH_WEIGHT * of_pitch
+    return np.asarray(np.sqrt(np.where(np.isnan(of_pitch), of_timbre, both)))  # whispers are compared by timbre alone
