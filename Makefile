@@ -10,12 +10,10 @@ DEBIAN_TEST_PACKAGES := espeak-ng xvfb xauth xdotool libgl1 libgl1-mesa-dri font
 
 .PHONY: demo test lint bench setup debian-test-packages clean
 
+# Every demo is a run of its own in one lineage; an unfinished one is taken up again by `bark-lab resume`.
 demo: setup
-	for voice in carl klara; do \
-	  $(BIN)/python bark_perform.py --model micro --text_prompt "I am a very small voice, and I can speak." \
-	    --history_prompt micro/$$voice --seed 7 --output_dir demo_output --overwrite || exit 1; \
-	done
-	@echo "Clips (.wav), their voices (.npz) and what repeats them (.json) are in demo_output/."
+	@mkdir -p demo_output
+	cd demo_output && ../$(BIN)/bark-lab run demo --db demo.db
 
 test: lint debian-test-packages
 	@# The window's tests draw: on a screen in memory, with OpenGL in software, where both are installed.
