@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lineage_builders import candidate, evolve, fixture, score, voice
 
+from bark_infinity.error_handling import BarkError
 from digital_evolution import Candidate, Genome
 from experiments.cli import chosen, terminal
 from experiments.cli.main import build_parser, main
@@ -28,6 +30,13 @@ from experiments.lineage.schema import VERSION
 
 ROOT = Path(__file__).resolve().parents[1]
 VERBS = [
+    "evolve",
+    "run",
+    "resume",
+    "branch",
+    "replay",
+    "report",
+    "diff",
     "status",
     "verify",
     "tree",
@@ -94,6 +103,16 @@ def test_every_verb_has_help_and_none_loads_anything_heavy(tmp_path):
         [sys.executable, "-c", program, *verbs()], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert told.stdout.split() == []
+
+
+def test_help_takes_less_than_a_third_of_a_second_of_computing(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for words in (["--help"], ["evolve", "--help"]):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        command = [sys.executable, "-m", "experiments.cli", *words]
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.3
 
 
 def verbs() -> Sequence[str]:
@@ -416,6 +435,16 @@ def test_births_are_chosen_by_number_rank_or_tag(here, capsys):
 @pytest.mark.parametrize(("text", "expected"), [("1,5-7", [1, 5, 6, 7]), (" 3 ", [3]), ("2,1,2", [1, 2])])
 def test_birth_ranges(text, expected):
     assert chosen.numbers(text) == expected
+
+
+@given(st.text(alphabet="0123456789,- x²", max_size=12))
+def test_birth_ranges_are_numbers_or_an_error(text):
+    try:
+        births = chosen.numbers(text)
+    except BarkError:
+        return
+    assert births == sorted(set(births))
+    assert births[0] >= 1
 
 
 def test_gc_says_what_it_let_go(here, capsys):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+import made_up_studio
 import pytest
+import runner_builders
 from runner_builders import RECIPE, in_process
 
 from bark_infinity.error_handling import BarkError
@@ -18,24 +20,8 @@ from experiments.cli.main import main
 from experiments.lineage import Lineage, browse, people
 from experiments.lineage.verification import content_sha256, verify
 
-ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--set", "judge.objectives=['intelligibility','cleanliness']", "--set", "weights=[1, 1]"]
 VOICES = ["--voice", "micro/adam", "--voice", "micro/klara"]
-SLOW_LAB = """
-import sys, time
-sys.path.insert(0, {tests!r})
-import experiments.runner, made_up_studio, runner_builders
-
-class Slow(made_up_studio.MadeUpStudio):
-    def render(self, jobs):
-        time.sleep(0.15)
-        return super().render(jobs)
-
-made_up_studio.MadeUpStudio = Slow
-experiments.runner.executor_of = runner_builders.in_process
-from experiments.cli.main import main
-sys.exit(main(sys.argv[1:]))
-"""
 
 
 @pytest.fixture
@@ -57,10 +43,10 @@ def lab(*words: str, capsys) -> tuple[int, str, str]:
     return code, told.out, told.err
 
 
-def content(path: str | Path) -> str:
+def content(path: str | Path, *, order: bool = True) -> str:
     with Lineage.view(path) as lineage:
         assert verify(lineage) == []
-        return content_sha256(lineage, order=True)
+        return content_sha256(lineage, order=order)
 
 
 # -- evolve and run -------------------------------------------------------------------------------------------------
@@ -82,13 +68,15 @@ def test_evolve_makes_a_new_file_and_ends_with_everything_to_go_on_from(here, ca
         assert {life.candidate.genome.prompt for life in lineage.lives(1)} == {"Good morning. \u266a"}
     resume = next(line for line in out.splitlines() if "bark-lab resume" in line)
     assert resume.endswith("--births 48")
-    code, out, error = lab("evolve", "Good morning. \u266a", *VOICES, *SMALL, "--births", "8", "--quiet", capsys=capsys)
+    code, out, error = lab(
+        "evolve", "Good morning. \u266a", *VOICES, *SMALL, "--births", "8", "--quiet", "--no-report", capsys=capsys
+    )
     assert (code, error) == (0, "")
     assert "Good_morning._\u266a_2.db" in out  # never into the file of another evening
 
 
 def test_run_answers_programs(here, capsys):
-    code, out, error = lab("run", "mine.toml", "--db", "a.db", "--json", "--quiet", capsys=capsys)
+    code, out, error = lab("run", "mine.toml", "--db", "a.db", "--json", "--quiet", "--no-report", capsys=capsys)
     assert (code, error) == (0, "")
     told = json.loads(out)
     assert (told["run"], told["state"], told["births"]) == ("made up", "done", 24)
@@ -126,7 +114,7 @@ def test_a_run_that_fails_is_exit_3_and_says_how_to_go_on(here, monkeypatch, cap
     assert code == 3
     assert "the checkpoint is gone" in error
     monkeypatch.setattr("experiments.runner.executor_of", in_process)
-    assert lab("resume", "a.db", "--quiet", capsys=capsys)[0] == 0
+    assert lab("resume", "a.db", "--quiet", "--no-report", capsys=capsys)[0] == 0
 
 
 def test_two_runs_at_once_are_refused_with_the_name_of_the_writer(here, capsys):
@@ -140,12 +128,12 @@ def test_two_runs_at_once_are_refused_with_the_name_of_the_writer(here, capsys):
 
 
 def test_resume_goes_on_to_a_later_limit_and_refuses_to_become_another_run(here, capsys):
-    assert lab("run", "mine.toml", "--db", "a.db", "--births", "8", "--quiet", capsys=capsys)[0] == 0
+    assert lab("run", "mine.toml", "--db", "a.db", "--births", "8", "--quiet", "--no-report", capsys=capsys)[0] == 0
     assert "bark-lab resume a.db" in lab("status", "a.db", capsys=capsys)[1] or True
-    code, out, _ = lab("resume", "a.db", "--births", "24", "--quiet", capsys=capsys)
+    code, out, _ = lab("resume", "a.db", "--births", "24", "--quiet", "--no-report", capsys=capsys)
     assert code == 0
     assert "is done (24 evaluations are done)" in out
-    assert lab("run", "mine.toml", "--db", "b.db", "--quiet", capsys=capsys)[0] == 0
+    assert lab("run", "mine.toml", "--db", "b.db", "--quiet", "--no-report", capsys=capsys)[0] == 0
     assert content("a.db") == content("b.db")
     code, _, error = lab("resume", "a.db", "--set", "algorithm.population=9", capsys=capsys)
     assert code == 2
@@ -154,8 +142,10 @@ def test_resume_goes_on_to_a_later_limit_and_refuses_to_become_another_run(here,
 
 
 def test_branch_begins_with_a_birth_and_diff_says_where_runs_part(here, capsys):
-    assert lab("run", "mine.toml", "--db", "a.db", "--quiet", capsys=capsys)[0] == 0
-    code, _, error = lab("branch", "a.db", "5", "--name", "deeper", "--births", "8", "--quiet", capsys=capsys)
+    assert lab("run", "mine.toml", "--db", "a.db", "--quiet", "--no-report", capsys=capsys)[0] == 0
+    code, _, error = lab(
+        "branch", "a.db", "5", "--name", "deeper", "--births", "8", "--quiet", "--no-report", capsys=capsys
+    )
     assert code == 0, error
     with Lineage.view("a.db") as lineage:
         run = lineage.run("deeper")
@@ -174,7 +164,7 @@ def test_branch_begins_with_a_birth_and_diff_says_where_runs_part(here, capsys):
 
 
 def test_replay_tells_what_was_recorded_in_order(here, capsys):
-    assert lab("run", "mine.toml", "--db", "a.db", "--quiet", capsys=capsys)[0] == 0
+    assert lab("run", "mine.toml", "--db", "a.db", "--quiet", "--no-report", capsys=capsys)[0] == 0
     code, out, _ = lab("replay", "a.db", "--json", capsys=capsys)
     events = [json.loads(line) for line in out.splitlines()]
     assert code == 0
@@ -199,18 +189,15 @@ def test_replay_tells_what_was_recorded_in_order(here, capsys):
 
 
 def test_regenerated_births_are_compared_and_a_difference_is_exit_1(here, monkeypatch, capsys):
-    from made_up_studio import MadeUpStudio, made_up_voice
-    from runner_builders import micro_space
-
-    class Opened(MadeUpStudio):
+    class Opened(made_up_studio.MadeUpStudio):
         engine = None
 
     def opened(config, base):
-        return Opened(micro_space())
+        return Opened(runner_builders.micro_space())
 
     monkeypatch.setattr("experiments.studio.Studio.open", opened)
     monkeypatch.setattr("experiments.replay.regenerating.cautions", lambda run, engine: ["another device"])
-    assert lab("run", "mine.toml", "--db", "a.db", "--quiet", capsys=capsys)[0] == 0
+    assert lab("run", "mine.toml", "--db", "a.db", "--quiet", "--no-report", capsys=capsys)[0] == 0
     with Lineage.view("a.db") as lineage:
         rendered = [birth for birth, one in lineage.outcomes(1, range(1, 25)).items() if one.output_sha256][:4]
     births = ",".join(map(str, rendered))
@@ -218,7 +205,8 @@ def test_regenerated_births_are_compared_and_a_difference_is_exit_1(here, monkey
     assert code == 0, out
     assert "4 of 4 births have the very tokens recorded" in out
     assert "another device" in out
-    monkeypatch.setattr("made_up_studio.made_up_voice", lambda space, *facts: made_up_voice(space, "other", *facts))
+    voice = made_up_studio.made_up_voice
+    monkeypatch.setattr(made_up_studio, "made_up_voice", lambda space, *facts: voice(space, "other", *facts))
     code, out, _ = lab("replay", "a.db", "--regenerate", births, "--json", capsys=capsys)
     assert code == 1
     assert [one["same"] for one in json.loads(out)["births"]] == [False] * 4
@@ -233,13 +221,13 @@ def test_report_is_written_where_asked(here, capsys):
 
 
 def test_what_was_judged_between_two_sittings_is_known_to_the_next(here, monkeypatch, capsys):
-    import io
-
     kept = ["--set", "execution.clips='all'"]
-    assert lab("run", "mine.toml", "--db", "a.db", "--births", "8", *kept, "--quiet", capsys=capsys)[0] == 0
+    assert (
+        lab("run", "mine.toml", "--db", "a.db", "--births", "8", *kept, "--quiet", "--no-report", capsys=capsys)[0] == 0
+    )
     monkeypatch.setattr(sys, "stdin", io.StringIO("1\nb\nt\n\n"))
     assert lab("judge", "a.db", "--silent", capsys=capsys)[0] == 0
-    assert lab("resume", "a.db", "--births", "16", "--quiet", capsys=capsys)[0] == 0
+    assert lab("resume", "a.db", "--births", "16", "--quiet", "--no-report", capsys=capsys)[0] == 0
     with Lineage.view("a.db") as lineage:
         assert [one.kind for one in people.judgements(lineage, 1)] == ["better", "rating", "rating", "equal"]
         assert verify(lineage) == []
@@ -248,83 +236,129 @@ def test_what_was_judged_between_two_sittings_is_known_to_the_next(here, monkeyp
 # -- signals --------------------------------------------------------------------------------------------------------
 
 
-def started(here: Path, *words: str) -> subprocess.Popen[str]:
-    program = SLOW_LAB.format(tests=str(ROOT / "tests"))
-    return subprocess.Popen(
-        [sys.executable, "-c", program, *words],
-        cwd=here,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+class Forked:
+    """`bark-lab` in a process of its own, in no hurry; forked, because loading torch anew would take seconds."""
+
+    def __init__(self, *words: str, seconds_per_batch: float = 0.1) -> None:
+        ours, theirs = os.pipe()
+        self.pid = os.fork()
+        if not self.pid:
+            code = 99
+            try:
+                signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup
+                os.dup2(theirs, 2)
+                os.dup2(os.open("out.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+                sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
+                render = made_up_studio.MadeUpStudio.render
+
+                def slowly(studio, jobs):
+                    time.sleep(seconds_per_batch)
+                    return render(studio, jobs)
+
+                made_up_studio.MadeUpStudio.render = slowly
+                code = main(list(words))
+            finally:
+                sys.stdout.flush()
+                os._exit(code)
+        os.close(theirs)
+        self.errors = os.fdopen(ours)
+        self.told = ""
+
+    def wait_for(self, word: str) -> None:
+        """Until it has said that."""
+        for line in self.errors:
+            self.told += line
+            if word in line:
+                return
+        raise AssertionError(self.told)
+
+    def end(self) -> int:
+        """Its exit code, when it has ended by itself."""
+        self.told += self.errors.read()
+        self.errors.close()
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
-def waited_for(process: subprocess.Popen[str], word: str) -> str:
-    told = ""
-    assert process.stderr is not None
-    for line in process.stderr:
-        told += line
-        if word in line:
-            return told
-    raise AssertionError(told)
+def same_as_uninterrupted(capsys) -> bool:
+    assert lab("resume", "a.db", "--quiet", "--no-report", capsys=capsys)[0] == 0
+    assert lab("run", "mine.toml", "--db", "b.db", "--quiet", "--no-report", capsys=capsys)[0] == 0
+    return content("a.db", order=False) == content("b.db", order=False)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_one_signal_finishes_and_says_how_to_resume_exactly(here, capsys, number):
-    process = started(here, "run", "mine.toml", "--db", "a.db")
-    waited_for(process, "step 1")
-    process.send_signal(number)
-    out, error = process.communicate(timeout=30)
-    assert process.returncode == 130, error
-    assert "finishing what is being rendered" in error
-    resume = next(line for line in error.splitlines() if line.startswith("go on later with: "))
+@pytest.mark.parametrize(
+    ("number", "why"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"), (signal.SIGHUP, "closed")]
+)
+def test_one_signal_finishes_and_says_how_to_resume_exactly(here, capsys, number, why):
+    process = Forked("run", "mine.toml", "--db", "a.db")
+    process.wait_for("step 1")
+    os.kill(process.pid, number)
+    assert process.end() == 130, process.told
+    assert "finishing what is being rendered" in process.told
+    resume = next(line for line in process.told.splitlines() if line.startswith("go on later with: "))
     assert resume == "go on later with: bark-lab resume a.db --run 'made up'"
-    assert "is paused" in out
-    assert lab("resume", "a.db", "--quiet", capsys=capsys)[0] == 0
-    assert lab("run", "mine.toml", "--db", "b.db", "--quiet", capsys=capsys)[0] == 0
-    with Lineage.view("a.db") as one, Lineage.view("b.db") as other:
-        assert content_sha256(one) == content_sha256(other)
+    out = Path("out.txt").read_text("utf-8")
+    assert "made up is paused" in out
+    assert why in out.splitlines()[0]
+    assert same_as_uninterrupted(capsys)
 
 
 def test_a_second_signal_ends_at_once_and_loses_nothing(here, capsys):
-    process = started(here, "run", "mine.toml", "--db", "a.db", "--set", "execution.batch_size=4")
-    waited_for(process, "step 1")
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process = Forked("run", "mine.toml", "--db", "a.db", seconds_per_batch=1.0)
+    process.wait_for("step 1")
+    os.kill(process.pid, signal.SIGINT)
+    process.wait_for("finishing")
+    os.kill(process.pid, signal.SIGINT)
     began = time.monotonic()
-    process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert time.monotonic() - began < 10
+    assert process.end() == 130
+    assert time.monotonic() - began < 8
     with Lineage.view("a.db") as lineage:
         assert lineage.last_birth(1) >= 4
-        assert verify(lineage) == []
-    assert lab("resume", "a.db", "--quiet", capsys=capsys)[0] == 0
-    assert lab("run", "mine.toml", "--db", "b.db", "--quiet", capsys=capsys)[0] == 0
-    with Lineage.view("a.db") as one, Lineage.view("b.db") as other:
-        assert content_sha256(one) == content_sha256(other)
+    assert same_as_uninterrupted(capsys)
 
 
 def test_a_killed_run_is_told_as_such_and_resumes(here, capsys):
-    process = started(here, "run", "mine.toml", "--db", "a.db")
-    waited_for(process, "step 2")
-    process.kill()
-    process.communicate(timeout=30)
+    process = Forked("run", "mine.toml", "--db", "a.db")
+    process.wait_for("step 2")
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.end() == -signal.SIGKILL
     code, out, _ = lab("status", "a.db", capsys=capsys)
     assert code == 0
     assert "its process ended before it could say why" in out
     assert "bark-lab resume a.db" in out
-    assert lab("resume", "--quiet", capsys=capsys)[0] == 0
-    assert json.loads(lab("status", "a.db", "--json", capsys=capsys)[1])["runs"][0]["births"] == 24
+    assert same_as_uninterrupted(capsys)
 
 
-def test_a_closed_terminal_does_not_stop_a_night(here, capsys):
-    process = started(here, "run", "mine.toml", "--db", "a.db", "--quiet")
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stderr.close()
-    process.stdout.close()
-    process.wait(timeout=60)
-    with Lineage.view("a.db") as lineage:
-        assert lineage.run("made up").state == "done"
+# -- the line that says how it goes -----------------------------------------------------------------------------------
+
+
+class Screen(io.StringIO):
+    """A terminal that remembers what it was sent."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_line_tells_births_the_best_and_the_time_left(here, monkeypatch, capsys):
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("COLUMNS", "70")
+    monkeypatch.setattr("experiments.cli.progress._LEAST_BETWEEN_S", 0.0)
+    assert main(["run", "mine.toml", "--db", "a.db", "--no-report"]) == 0
+    frames = screen.getvalue().split("\r\x1b[K")
+    drawn = [frame for frame in frames if "/24 births" in frame]
+    assert len(drawn) > 10
+    assert all(len(frame) < 70 for frame in drawn)
+    assert any("left" in frame and "best 0." in frame for frame in drawn)
+    assert drawn[-1].startswith("█" * 16)
+    assert frames[-1] == ""  # the line is taken away in the end
+
+
+def test_a_terminal_that_is_gone_does_not_disturb_the_run(here, monkeypatch, capsys):
+    class Gone(Screen):
+        def write(self, text: str) -> int:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    assert main(["run", "mine.toml", "--db", "a.db", "--quiet", "--no-report"]) == 0
+    assert main(["run", "mine.toml", "--db", "b.db", "--no-report"]) == 0
+    assert content("a.db") == content("b.db")

@@ -100,7 +100,7 @@ class Terminal:
         colours = is_terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
         width = shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns if is_terminal or environ.get("COLUMNS") else 0
         try:
-            "│├└─…♪█".encode(stream.encoding or "ascii")
+            "│├└─…♪█".encode(stream.encoding or "utf-8")  # no encoding: it keeps text as text
             boxes = True
         except (UnicodeEncodeError, LookupError):
             boxes = False
