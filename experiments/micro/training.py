@@ -148,7 +148,7 @@ class Trainer:
         """Continues from the checkpoint if there is one.
 
         Args:
-            restart: Keep the weights and the optimiser's memory but begin a new schedule.
+            restart: Keep the weights but begin a new schedule, with a fresh optimiser.
 
         Returns:
             Whether there was a checkpoint.
