@@ -7,8 +7,10 @@ the same models have to give the same tokens. `cautions` says when that cannot b
 from __future__ import annotations
 
 import itertools
+import platform
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -150,6 +152,11 @@ def cautions(run: Run, engine: BarkEngine) -> list[str]:
         found.append(f"it chose its device itself, and which is not recorded; this engine runs on {engine.device}")
     elif device not in (engine.device.type, str(engine.device)):
         found.append(f"it was rendered on {device}, this engine runs on {engine.device}")
+    here = {"machine": f"{platform.system()} {platform.machine()}", "torch": metadata.version("torch")}
+    for what, this in here.items():
+        was = run.versions.get(what, this)
+        if was != this:
+            found.append(f"it was rendered with {what} {was}, here it is {this}: rounding may differ")
     if not engine.batch_invariant:
         found.append(
             f"on {engine.device} in {engine.precision} rounding depends on what shares a batch, which is not recorded"
