@@ -375,6 +375,7 @@ def executor_of(config: RunConfig, base: Path, say: Callable[[str], None]) -> Ex
         base: Relative paths of the configuration begin here.
         say: Told what the engine is doing, where it runs in this process.
     """
+    from experiments.executors.gpus import one_gpu_each
     from experiments.executors.in_process import InProcess
     from experiments.executors.process_pool import ProcessPool
     from experiments.studio import Studio
@@ -389,6 +390,7 @@ def executor_of(config: RunConfig, base: Path, say: Callable[[str], None]) -> Ex
         execution.workers,
         execution.batch_size,
         timeout_s=execution.time_limit_s,
+        environments=one_gpu_each(execution.device),
     )
 
 

@@ -130,6 +130,8 @@ class Studio:
     def _judged(self, rendered: Rendered) -> Evaluated:
         if rendered.failure is not None:
             return failed(rendered.candidate, rendered.failure)
+        if self._cancel.is_set():  # a recogniser may take seconds for each clip
+            return failed(rendered.candidate, "cancelled before it was judged")
         started = time.perf_counter()
         open_ended = not rendered.candidate.genome.settings.semantic_allow_early_stop
         scores = [

@@ -19,7 +19,9 @@ from fake_evaluators import FakeEvaluator, jobs, outcome
 from bark_infinity.error_handling import BarkError
 from experiments.evaluation import Evaluated, Executor, Rendered
 from experiments.executors import frames
+from experiments.executors.gpus import one_gpu_each
 from experiments.executors.in_process import InProcess
+from experiments.executors.in_words import in_words
 from experiments.executors.process_pool import ProcessPool, threads_for_each
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -350,6 +352,26 @@ def test_workers_share_the_cores(pool, monkeypatch):
     finished(executor)
     environment = psutil.Process(executor.status()["workers"][0]["pid"]).environ()
     assert (environment["OMP_NUM_THREADS"], environment["CUDA_VISIBLE_DEVICES"]) == ("1", "7")
+
+
+def test_workers_have_a_gpu_each_where_there_are_several(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert one_gpu_each("auto") == [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4, 6")
+    assert one_gpu_each("cuda") == [{"CUDA_VISIBLE_DEVICES": "4"}, {"CUDA_VISIBLE_DEVICES": "6"}]
+    assert one_gpu_each("cuda:1") == one_gpu_each("cpu") == []
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    assert one_gpu_each("auto") == []
+
+
+def test_a_status_is_told_in_words():
+    loading = {"pid": 1, "state": "loading", "births": []}
+    assert in_words({"workers": [loading], "restarts": 2}) == ""
+    at_work = [{"state": "rendering", "births": [5, 6]}, {"state": "judging", "births": [4]}]
+    assert in_words({"workers": at_work}, "coarse 30/90") == "rendering 5, 6 (coarse 30/90); judging 4"
+    pooled = [loading, {"state": "busy", "births": [7]}]
+    assert in_words({"workers": pooled, "restarts": 1}) == "evaluating 7; 1 restart"
 
 
 def test_a_factory_that_cannot_travel_is_refused_at_once(pool):
