@@ -60,11 +60,12 @@ def species_of(config: RunConfig, base: Path = Path("."), founders: Sequence[Gen
     Raises:
         CheckpointError: When the checkpoint is missing or damaged.
         VoiceFormatError: When a voice is damaged or made for another family of checkpoints.
-        BarkError: When there is no prompt, no such voice, or no such operator.
+        BarkError: When there is no prompt, no such voice, or no such operator, or a text that it cannot say.
     """
     checkpoint = load_checkpoint(config.model.checkpoint)
     operators = _operators(config, checkpoint)
     if founders is None:
+        _require_speakable((*config.founders.prompts, *config.trials.texts, *config.trials.held_out), checkpoint)
         founders = _founders(config, checkpoint, base)
     _require_variable(config, founders, operators)
     return Species(checkpoint, tuple(founders), operators)
@@ -124,6 +125,25 @@ def _founders(config: RunConfig, checkpoint: Checkpoint, base: Path) -> list[Gen
             f"founders.most ({given.most}); name fewer, or allow more"
         )
     return founders
+
+
+def _require_speakable(texts: Sequence[str], checkpoint: Checkpoint) -> None:
+    """Refuses texts that would fail in every rendering, before anything is recorded."""
+    front_end = checkpoint.front_end
+    if front_end is None:
+        return  # the engine says so when it is loaded
+    slots, who = checkpoint.config.semantic.text_slots, checkpoint.family
+    for text in dict.fromkeys(texts):
+        encoding = front_end.encode(text)
+        if not encoding.ids:
+            why = "; ".join(encoding.notices) or "it knows none of its characters"
+            raise BarkError(f"{who} cannot say {text!r}: {why}; write it otherwise, or take another checkpoint")
+        if len(encoding.ids) > slots:
+            room = len(text) * slots // len(encoding.ids)
+            raise BarkError(
+                f"the text {text[:40]!r}... has {len(encoding.ids)} tokens, {who} takes at most {slots}; shorten it to "
+                f"about {room} characters"
+            )
 
 
 def found_voices(names: Sequence[str], checkpoint: Checkpoint, base: Path = Path(".")) -> list[VoiceHistory]:

@@ -31,6 +31,7 @@ from experiments.events import Asked, Audited, Begun, Clip, Committed, Event, In
 from experiments.lineage import Lineage, LineageError, Run, browse, clips
 from experiments.lineage.tallies import weighted_total
 from experiments.listeners import Listeners
+from fusion.recipe import check_recipe
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +101,7 @@ class RecordedRun:
         """
         if not config.judge.term_names:
             raise BarkError("judge.objectives is empty; say what is wanted, for example ['intelligibility']")
+        check_recipe(config.judge, base)
         species = breeding.species_of(config, base, founders)
         config = dataclasses.replace(config, name=_free_name(config.name, {run.name for run in lineage.runs()}))
         checkpoint = species.checkpoint

@@ -117,6 +117,23 @@ def test_a_run_that_fails_is_exit_3_and_says_how_to_go_on(here, monkeypatch, cap
     assert lab("resume", "a.db", "--quiet", "--no-report", capsys=capsys)[0] == 0
 
 
+def test_texts_that_cannot_be_said_and_recordings_that_are_not_there_begin_nothing(here, capsys):
+    for words in (["evolve", "안녕하세요"], ["evolve", "word " * 300], ["run", "towards-a-recording"]):
+        code, out, error = lab(*words, capsys=capsys)
+        assert (code, out, error.count("\n")) == (2, "", 1), error
+    assert not list(here.glob("*.db*"))
+
+
+def test_a_run_in_which_nothing_was_ok_is_not_fine(here, monkeypatch, capsys):
+    from experiments.evaluation import failed
+
+    monkeypatch.setattr(made_up_studio.MadeUpStudio, "_judged", lambda studio, one: failed(one.candidate, "made up"))
+    code, out, _ = lab("run", "mine.toml", "--db", "a.db", "--births", "4", "--quiet", "--no-report", capsys=capsys)
+    assert code == 1
+    assert "no birth was ok" in out
+    assert "4 failed: made up" in out
+
+
 def test_two_runs_at_once_are_refused_with_the_name_of_the_writer(here, capsys):
     with Lineage.write("a.db", who="bark-lab, somebody else"):
         code, _, error = lab("run", "mine.toml", "--db", "a.db", capsys=capsys)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from bark_infinity.error_handling import BarkError
 from experiments.cli import chosen
-from experiments.cli.exits import FINE, INTERRUPTED, RUN_FAILED, USAGE
+from experiments.cli.exits import FINE, INTERRUPTED, NOT_FINE, RUN_FAILED, USAGE
 from experiments.cli.recipes import add_settings
 from experiments.cli.terminal import Painted, Terminal
 
@@ -229,24 +229,28 @@ def _go(
         complain.say(Painted("bark-lab: ", "bad"), runner.reason)
         return USAGE
     with Lineage.view(path) as lineage:
-        _tell(lineage, runner.run_name, args, terminal)
+        any_ok = _tell(lineage, runner.run_name, args, terminal)
     if state == "failed":
         complain.say(Painted("the run failed: ", "bad"), runner.reason)
         return RUN_FAILED
-    return INTERRUPTED if state == "stopped" else FINE
+    if state == "stopped":
+        return INTERRUPTED
+    return FINE if any_ok else NOT_FINE
 
 
-def _tell(lineage: Any, name: str, args: argparse.Namespace, terminal: Terminal) -> None:
+def _tell(lineage: Any, name: str, args: argparse.Namespace, terminal: Terminal) -> bool:
+    """Prints what came of a run; returns whether any birth was ok."""
     from experiments.cli import summary
 
     one = lineage.run(name)
     results = summary.write_results(lineage, one, report=not args.no_report)
     if args.json:
         terminal.json(summary.facts(lineage, one, results))
-        return
+        return bool(results["findings"].counts.ok)
     why = f" ({one.reason})" if one.reason and one.state != "failed" else ""
     terminal.say(Painted(one.name, "bold"), f" is {one.state}{why}")
     summary.tell(lineage, one, results, terminal)
+    return bool(results["findings"].counts.ok)
 
 
 def _remove_new(path: Path) -> None:
