@@ -14,6 +14,7 @@ import string
 import unicodedata
 from collections.abc import Callable
 
+from bark_infinity.prompts.pieces import SONG_MARKS, TAG
 from bark_infinity.spoken_numbers import cardinal, number, ordinal, year
 
 _ALPHABET_SAID = (
@@ -48,7 +49,7 @@ _ALWAYS_SPELLED = frozenset(_INITIALISMS.split())
 _SYMBOLS = {"&": "and", "+": "plus", "=": "equals", "@": "at", "%": "percent", "#": "number", "*": "times"}
 _SYMBOLS |= {"×": "times", "÷": "divided by", "°": "degrees", "§": "section", "©": "copyright", "™": "trademark"}
 _SYMBOLS |= {"$": "dollars", "£": "pounds", "€": "euros", "¥": "yen", "<": "less than", ">": "greater than"}
-_TAG = re.compile(r"\[[^\[\]\n]{1,60}\]|[♪♫♬]+")
+_NOT_SAID = re.compile(rf"{TAG.pattern}|[{SONG_MARKS}]+")
 _PAUSES = re.compile(r"\s*(?:\.{2,}|…|[–—]+|\s-+\s|--+|[;:()\[\]{}|\"“”«»\n]+)\s*")
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "´": "'", "`": "'", "‐": "-", "‑": "-", "−": "-", "\u00a0": " "})
 _NUMBER = r"\d{1,3}(?:,\d{3}){1,8}(?:\.\d+)?|\d+(?:\.\d+)?"
@@ -239,11 +240,11 @@ def normalise(text: str, known: Callable[[str], bool]) -> tuple[str, list[str]]:
     notices: list[str] = []
     text = re.sub(r"\n[ \n]*", "\n", re.sub(r"[^\S\n]+", " ", text))
     text = _LONG_RUN.sub(r"\1 ", text)
-    tags = list(dict.fromkeys(_TAG.findall(text)))
+    tags = list(dict.fromkeys(_NOT_SAID.findall(text)))
     if tags:
         shown = ", ".join(tags[:5]) + (", ..." if len(tags) > 5 else "")
         notices.append(f"This model has not learned tags; left out: {shown}.")
-        text = _TAG.sub(" ", text)
+        text = _NOT_SAID.sub(" ", text)
     text = _latin(text.translate(_QUOTES)).translate(_QUOTES)
     text = re.sub(r"(?<=\w)\.(?=(?:com|org|net|io|edu|gov|uk|de|ai)\b)", " dot ", text)
     text = _acronyms(_abbreviations(text), known)

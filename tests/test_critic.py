@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -201,6 +202,21 @@ def test_same_clip_same_score_and_a_batch_equals_one_by_one():
 def test_a_batch_needs_a_text_for_each():
     with pytest.raises(BarkError, match="2 renderings came with 1 texts"):
         Critic([]).score_many([rendering(None), rendering(None)], [None])
+
+
+def test_a_batch_holds_the_analysis_of_one_clip_at_a_time():
+    critic = Critic(recipe(), gates={"sound": GATES["sound"]})
+    clip = rendering(np.tile(tone(), 10))
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        critic.score_many([clip] * count, [TEXT] * count)
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used
+
+    peak(1)  # filters and compiled functions stay
+    assert peak(8) < 1.1 * peak(1)
 
 
 # -- the real gates ------------------------------------------------------------------------------------------

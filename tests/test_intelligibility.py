@@ -338,6 +338,59 @@ def test_a_hugging_face_recogniser_is_loaded_from_its_directory(tmp_path):
     assert TextReader(recogniser)(audio, RATE, "hello there").error is not None
 
 
+def save_tiny_whisper(directory) -> None:
+    """A random Whisper that writes bytes: its own kind of tokenizer, with a vocabulary of 256 bytes and its marks."""
+    import torch
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import (
+        GenerationConfig,
+        WhisperConfig,
+        WhisperFeatureExtractor,
+        WhisperForConditionalGeneration,
+        WhisperProcessor,
+        WhisperTokenizer,
+    )
+
+    directory.mkdir()
+    vocabulary = {character: index for index, character in enumerate(sorted(ByteLevel.alphabet()))}
+    marks = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|translate|>", "<|notimestamps|>"]
+    vocabulary |= {mark: 256 + index for index, mark in enumerate(marks)}
+    tokenizer = WhisperTokenizer(vocab=vocabulary, merges=[])
+    extractor = WhisperFeatureExtractor(feature_size=8, chunk_length=4, n_fft=400)
+    WhisperProcessor(extractor, tokenizer).save_pretrained(directory)
+    torch.manual_seed(0)
+    config = WhisperConfig(
+        vocab_size=len(vocabulary), num_mel_bins=8, d_model=16, encoder_layers=1, decoder_layers=1,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16,
+        max_source_positions=200, max_target_positions=24, pad_token_id=256, bos_token_id=256, eos_token_id=256,
+        decoder_start_token_id=257, suppress_tokens=None, begin_suppress_tokens=None,
+    )  # fmt: skip
+    model = WhisperForConditionalGeneration(config)
+    model.generation_config = GenerationConfig(
+        decoder_start_token_id=257, eos_token_id=256, pad_token_id=256, bos_token_id=256, max_length=20,
+        no_timestamps_token_id=261, is_multilingual=False, begin_suppress_tokens=[256],
+    )  # fmt: skip
+    model.save_pretrained(directory)
+
+
+def test_a_whisper_is_loaded_from_its_directory_and_gives_a_typed_reading(tmp_path):
+    save_tiny_whisper(tmp_path / "whisper")
+    recogniser = HuggingFaceRecogniser(str(tmp_path / "whisper"))
+    for audio in (
+        labelled_clips.coloured(2 * RATE, 0.5, np.random.default_rng(0)).astype(np.float32),
+        np.zeros(100, np.float32),
+        np.zeros(9 * RATE, np.float32),  # longer than it hears at once
+    ):
+        heard = recogniser.transcribe(audio, RATE)
+        assert isinstance(heard.text, str)
+        assert heard == recogniser.transcribe(audio, RATE)
+        reading = TextReader(recogniser)(audio, RATE, "She sells fresh bread at the market.")
+        assert reading.error is not None
+        assert np.isfinite(reading.error)
+    assert heard.recogniser.startswith("whisper whisper ")
+    assert TextReader(recogniser, language="de")(audio, RATE, "Guten Tag.").error is None
+
+
 def test_a_hugging_face_recogniser_without_its_head_is_refused(tmp_path):
     import torch
 

@@ -14,12 +14,13 @@ SONG = "♪"
 DASHES = ("—", "–", "-", "--")
 SPEAKERS = ("[MAN]", "[WOMAN]")
 
-TAG = re.compile(r"\[[^\[\]\n]{1,60}\]")  # what a tag is, here and for those who judge renderings
-_PIECE = re.compile(r"(?:\[[^\[\]\n]{1,60}\]|\S)+")
+TAG = re.compile(r"\[[^\[\]\n]{1,60}\]")  # what a tag is: here, for front ends, and for those who judge renderings
+SONG_MARKS = "♪♫♬"
+_PIECE = re.compile(rf"(?:{TAG.pattern}|\S)+")
 # Control characters that are no white space, lone surrogates, and characters of no width and no meaning to a tokenizer.
 _UNSEEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u2060\ufeff\ud800-\udfff]")
 _PAUSES = '.,!?;:…—–"“”„«»()¡¿。，！？；：、।'
-_NOT_SPOKEN = re.compile(rf"{TAG.pattern}|[♪♫♬]|\.\.+|[…—–]|--+")
+_NOT_SPOKEN = re.compile(rf"{TAG.pattern}|[{SONG_MARKS}]|\.\.+|[…—–]|--+")
 _END_OF_CLAUSE = tuple(".,!?;:…—–。，！？；：、।")
 _SAID_SYMBOLS = "&%@#"  # punctuation by category, but read aloud
 
@@ -52,7 +53,7 @@ def is_tag(piece: str) -> bool:
 
 def is_word(piece: str) -> bool:
     """Whether a piece is words and punctuation only: no tag, no song mark."""
-    return not any(mark in piece for mark in "[]♪♫♬") and bool(spoken_words(piece))
+    return not any(mark in piece for mark in f"[]{SONG_MARKS}") and bool(spoken_words(piece))
 
 
 def around_word(piece: str) -> tuple[str, str, str]:

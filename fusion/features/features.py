@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
@@ -219,23 +219,6 @@ def unit_of(name: str) -> str:
     return _UNITS.get(stem.rsplit("_", 1)[-1], "")
 
 
-@dataclass(frozen=True, eq=False)
-class Clip:
-    """What `measure_many` takes: samples (S,) at ``sample_rate`` Hz and, if known, the text they should say."""
-
-    audio: NDArray[np.floating]
-    sample_rate: int
-    text: str | None = None
-
-
-@dataclass(frozen=True)
-class FeatureFailure:
-    """A clip that could not be measured, and why."""
-
-    index: int
-    reason: str
-
-
 def measure(audio: NDArray[np.floating], sample_rate: int, *, text: str | None = None) -> AcousticFeatures:
     """Measures one clip.
 
@@ -248,26 +231,6 @@ def measure(audio: NDArray[np.floating], sample_rate: int, *, text: str | None =
         BarkError: When the clip is empty, not mono floats, holds NaN or infinity, or is beyond all scale.
     """
     return summarise(analyse(audio, sample_rate), text=text)
-
-
-def measure_many(
-    clips: Sequence[Clip], progress: Callable[[int, int], None] | None = None
-) -> list[AcousticFeatures | FeatureFailure]:
-    """Measures clips one after the other: a batch needs no more memory than its longest clip.
-
-    Args:
-        clips: Any number; results come in the same order and equal those of `measure`.
-        progress: Called with (done, total) after every clip.
-    """
-    results: list[AcousticFeatures | FeatureFailure] = []
-    for index, clip in enumerate(clips):
-        try:
-            results.append(measure(clip.audio, clip.sample_rate, text=clip.text))
-        except BarkError as error:
-            results.append(FeatureFailure(index, str(error)))
-        if progress is not None:
-            progress(index + 1, len(clips))
-    return results
 
 
 def spoken_characters(text: str) -> int:
@@ -419,12 +382,3 @@ def _interpolator() -> tuple[Float32Array, float]:
 
 def _db(amplitude: float) -> float:
     return max(DB_FLOOR, 20 * float(np.log10(max(amplitude, 1e-30))))
-
-
-def describe(features: AcousticFeatures) -> Mapping[str, str]:
-    """Every known feature with its unit, for people."""
-    return {
-        name: f"{value:.4g} {unit_of(name)}".rstrip()
-        for name, value in features.named().items()
-        if name not in features.unknown
-    }

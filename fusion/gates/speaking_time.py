@@ -12,11 +12,11 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from bark_infinity.prompts.pieces import TAG
+from bark_infinity.prompts.pieces import SONG_MARKS, TAG
 from bark_infinity.text_normalisation import normalise
 
 _NUMBER = re.compile(r"\d(?:[\d.,:/]*\d)?")
-_MUSIC = re.compile(r"[♪♫♬]")
+_MUSIC = re.compile(f"[{SONG_MARKS}]")
 
 # Seconds per character at an ordinary pace. Alphabets: 150 words a minute of 4.5 letters, pauses included (the 14 to
 # 17 characters a second that people quote count spaces); syllabic scripts: 3.5 (Han) to 7 (kana) a second.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,13 +91,13 @@ def check_folder(name: str, base: Path) -> None:
     _sound_files(name, base)
 
 
-def read_folder(name: str, base: Path) -> list[Recording]:
-    """Reads every sound file of a folder and of the folders in it, in order of their paths.
+def read_folder(name: str, base: Path) -> Iterator[Recording]:
+    """Reads every sound file of a folder and of the folders in it, one at a time, in order of their paths.
 
     Raises:
         BarkError: As `check_folder`, and when a file cannot be read.
     """
-    return [read_recording(str(path), base, None) for path in _sound_files(name, base)]
+    return (read_recording(str(path), base, None) for path in _sound_files(name, base))
 
 
 def _spoken(voice: VoiceHistory, name: str, decode: Decode | None) -> Recording:

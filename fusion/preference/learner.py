@@ -42,7 +42,7 @@ from fusion.preference.judgements import Comparison, Judgement, JudgementLog, Ki
 from fusion.preference.ladder import Level
 from fusion.preference.leanings import Leaning, leanings
 from fusion.preference.model import Agreement, PreferenceModel, Utilities
-from fusion.score import Score, Term
+from fusion.score import NEUTRAL, Score, Term
 
 NAME = "preference"
 COMPOSITE = Block(np.array([0.5]), np.array([0.2]))  # of a weighted mean of terms in [0, 1]
@@ -77,6 +77,8 @@ class Learned:
         accuracy: Share of held-out choices that the speaking model predicted; None before that was tried.
         choices: Held-out choices behind that share.
         leanings: The features that the answers point to, surest first.
+        usage: How much each expert counts for the births that were judged, features among them; empty unless the
+            ensemble of networks decides.
         agreement: Of raters with themselves and each other.
     """
 
@@ -87,6 +89,7 @@ class Learned:
     accuracy: float | None
     choices: int
     leanings: tuple[Leaning, ...]
+    usage: Mapping[str, float]
     agreement: Agreement = field(repr=False)
 
     def sentences(self) -> list[str]:
@@ -103,6 +106,9 @@ class Learned:
             said.append(f"It predicted {self.accuracy:.0%} of {self.choices} choices that it had not heard.")
         if self.leanings:
             said.append(f"You seem to like {', '.join(one.words for one in self.leanings)}.")
+        if len(self.usage) > 1:
+            shares = sorted(self.usage.items(), key=lambda one: -one[1])
+            said.append(f"It goes by {', '.join(f'{name} ({share:.0%})' for name, share in shares)}.")
         return said + self.agreement.sentences()[1:]
 
 
@@ -110,8 +116,8 @@ class PreferenceLearner:
     """Learns from the listeners of one run.
 
     Args:
-        weights: Of the other terms, whose weighted mean counts until people have taught something better; none: every
-            birth is as good as the next until then.
+        weights: Of the other terms, whose weighted mean (`NEUTRAL` for what could not be judged) counts until people
+            have taught something better; none: every birth is as good as the next until then.
         experts: Names of the encoders whose numbers births' measures carry; see `fusion.preference.experts`.
         seed: Of the head ensemble.
         heads: Whether the ensemble, and with it torch, may be tried at all.
@@ -128,6 +134,7 @@ class PreferenceLearner:
         caution: float = 1.0,
     ) -> None:
         self._weights = MappingProxyType({name: one for name, one in (weights or {}).items() if name != NAME and one})
+        self._mass = sum(self._weights.values())
         self._experts = tuple(experts)
         self._seed, self._heads, self._caution = seed, heads, caution
         self._births: dict[int, _Birth] = {}
@@ -256,6 +263,7 @@ class PreferenceLearner:
             accuracy=None if rung is None else rung.accuracy,
             choices=0 if rung is None else rung.choices,
             leanings=leanings(model.linear, AcousticFeatures.NAMES) if self._answers else (),
+            usage=model.usage(self._table(self._judged())),
             agreement=agreement,
         )
 
@@ -274,7 +282,8 @@ class PreferenceLearner:
         if score.status != "ok":
             composite = 0.0
         elif self._weights:
-            composite = score.total(self._weights)
+            values = {name: score.terms[name].value if name in score.terms else NEUTRAL for name in self._weights}
+            composite = sum(weight * values[name] for name, weight in self._weights.items()) / self._mass
         row = AcousticFeatures.known_from_measures(score.measures)
         experts = {name: embedding_from(name, score.measures) for name in self._experts}
         return _Birth(row, composite, experts, "", None)
@@ -296,12 +305,11 @@ class PreferenceLearner:
         return birth
 
     def _table(self, births: Sequence[tuple[int, _Birth]]) -> CandidateTable:
-        features = [known.row for _, known in births] or np.zeros((0, len(AcousticFeatures.NAMES)))
         return CandidateTable.of(
             [birth for birth, _ in births],
-            features,
+            np.array([known.row for _, known in births]).reshape(-1, len(AcousticFeatures.NAMES)),
             [known.composite for _, known in births],
-            {name: [known.experts[name] for _, known in births] for name in self._experts},
+            {name: np.array([one.experts[name] for _, one in births]).reshape(-1, WIDTH) for name in self._experts},
         )
 
     def _log(self) -> JudgementLog:
@@ -328,18 +336,22 @@ class PreferenceLearner:
     def _comparisons(self) -> tuple[Comparison, ...]:
         return self._log().comparisons()
 
+    def _judged(self) -> list[tuple[int, _Birth]]:
+        """Births that answers are about, in the order in which they came up."""
+        pairs = [(one.first.candidate, one.second.candidate) for one in self._comparisons()]
+        births = dict.fromkeys(int(birth) for birth in itertools.chain.from_iterable(pairs))
+        return [(birth, self._known(birth)) for birth in births]
+
     def _taught(self) -> PreferenceModel:
         """The model as the answers that stand make it."""
         if self._fitted is None:
-            log = self._log()
-            pairs = [(one.first.candidate, one.second.candidate) for one in log.comparisons()]
-            judged = [int(birth) for birth in dict.fromkeys(itertools.chain.from_iterable(pairs))]
-            usual = tuple(judged[:EXPERT_BIRTHS]) if self._experts else ()
+            judged = self._judged()
+            usual = tuple(birth for birth, _ in judged[:EXPERT_BIRTHS]) if self._experts else ()
             if self._model is None or usual != self._usual:
                 # A model keeps what it found on held-out choices, so it is made anew only for another reference.
                 self._model = PreferenceModel(self._reference(usual), seed=self._seed, heads=self._heads)
                 self._usual = usual
-            self._model.learn(log, self._table([(birth, self._known(birth)) for birth in judged]))
+            self._model.learn(self._log(), self._table(judged))
             self._fitted = self._model
         return self._fitted
 

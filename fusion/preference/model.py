@@ -182,6 +182,14 @@ class PreferenceModel:
         standardised = self.reference.standardise(candidates)
         return next_pair(belief, candidates.ids, standardised, self._asked, rng, rater=rater, repeat_share=repeat_share)
 
+    def usage(self, candidates: CandidateTable) -> dict[str, float]:
+        """Share that each expert, features among them, has in what the heads say; empty unless they speak."""
+        if self._decision.speaks != "heads" or not len(candidates):
+            return {}
+        assert self._ensemble is not None
+        shares = self._ensemble.heads.usage(self.reference.standardise(candidates).experts)
+        return dict(zip(("features", *self.reference.embeddings), shares.tolist(), strict=True))
+
     def agreement(self) -> Agreement:
         """How far raters agree with themselves, with each other and with the models."""
         raters = self._log.raters()

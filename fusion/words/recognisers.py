@@ -140,16 +140,29 @@ class HuggingFaceRecogniser:
         self.name = f"{config.model_type} {content_of(model, network, processor.feature_extractor.to_dict())}"
         self.languages = languages
         self.sample_rate = int(processor.feature_extractor.sampling_rate)
+        # Whisper hears so much at once; its long form needs timestamps, which not every checkpoint writes.
+        chunk_s = getattr(processor.feature_extractor, "chunk_length", None)
+        self._most_samples = None if chunk_s is None else int(chunk_s * self.sample_rate)
 
     def transcribe(self, audio: NDArray[np.float32], sample_rate: int) -> Transcript:
         """What is said.
 
         Raises:
-            BarkError: When the samples are empty or not finite.
+            BarkError: When the samples are empty or not finite, or the model broke on them.
         """
+        from fusion.transformer.experts import even_parts
+
         samples = resample(checked_mono(audio, "clip"), sample_rate, self.sample_rate)
-        heard = self._pipeline({"raw": samples, "sampling_rate": self.sample_rate})
-        return Transcript(str(heard["text"]).strip(), self.name)
+        heard = []
+        for begin, end in even_parts(len(samples), self._most_samples or len(samples)):
+            try:
+                heard.append(self._pipeline({"raw": samples[begin:end], "sampling_rate": self.sample_rate})["text"])
+            except (IndexError, ValueError, RuntimeError) as error:  # Whisper's, when it ends before its first word
+                raise BarkError(
+                    f"the recogniser {self.name} broke on a clip of {len(samples) / self.sample_rate:.1f} s "
+                    f"({type(error).__name__}: {error})"
+                ) from error
+        return Transcript(" ".join(" ".join(heard).split()), self.name)
 
 
 def has_pocketsphinx() -> bool:
