@@ -118,13 +118,13 @@ class Contest:
         """In words."""
         if not self.births:
             return "no births to compare yet"
-        told = f"after {self.births} births of each arm"
+        told = f"after {self.births} births each"
         if self.evolved is None or self.control is None:
             missing = [arm for arm, best in (("evolved", self.evolved), ("control", self.control)) if best is None]
-            return f"{told}: no fit birth in {' and '.join(missing)}"
+            return f"no fit birth in {' and '.join(missing)} {told}"
         lead = self.evolved - self.control
         word = "evolution leads" if lead > 0 else "chance leads" if lead < 0 else "even"
-        return f"{told}: evolved {self.evolved:.3f}, control {self.control:.3f}, {word} by {abs(lead):.3f}"
+        return f"{word} by {abs(lead):.3f} {told}: best {self.evolved:.3f}, control {self.control:.3f}"
 
 
 @dataclass

@@ -140,7 +140,7 @@ class Scene:
     every: int
 
     def under(self, x: float, y: float) -> Node | Bundle | None:
-        """What is at a pixel: the nearest node in reach, else a bundle."""
+        """What is at a pixel: the nearest node in reach, else a bundle whose number can be read."""
         nearest, reach = None, math.inf
         for node in self.nodes:
             distance = math.hypot(node.x - x, node.y - y)
@@ -148,7 +148,8 @@ class Scene:
                 nearest, reach = node, distance
         if nearest is not None:
             return nearest
-        return next((one for one in self.bundles if abs(one.x - x) <= 14 and abs(one.y - y) <= 8), None)
+        written = (one for one in self.bundles if one.written)
+        return next((one for one in written if abs(one.x - x) <= 14 and abs(one.y - y) <= 8), None)
 
 
 def scene(tree: Tree, camera: Camera, width: float, height: float) -> Scene:

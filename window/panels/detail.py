@@ -12,7 +12,7 @@ import numpy as np
 from experiments.board.board import Board
 from experiments.board.genome_diff import GenomeDiff, genome_diff
 from experiments.board.sound_picture import HEIGHT, WIDTH, SoundPicture, coloured, draw_sound, height_of
-from experiments.board.text import Run, runs
+from experiments.board.text import Run, runs, shortened
 from experiments.board.token_strips import BAND, TokenStrips, picture, strips
 from experiments.board.token_strips import WIDTH as STRIP_WIDTH
 from window.canvas import Canvas, place_for
@@ -223,8 +223,11 @@ class DetailPanel:
             words.append("the best")
         elif facts.number in board.births.population:
             words.append("alive")
-        dpg.set_value(self._line, " · ".join(words))
-        dpg.configure_item(self._line, pos=(px(22) + int(desk.width(title, "latin", "title")), px(12)))
+        x = px(22) + int(desk.width(title, "latin", "title"))
+        room = self._inner - x - px(sum(wide + 4 for _, _, wide in _BUTTONS)) + px(8)
+        said = shortened(" · ".join(words), room, lambda one, script: desk.width(one, script, "small"))
+        dpg.set_value(self._line, said)
+        dpg.configure_item(self._line, pos=(x, px(12)))
         playing = board.selection.playing == facts.number
         dpg.configure_item(self._buttons["play"], label="■ stop" if playing else "▶ play")
         y = px(42)

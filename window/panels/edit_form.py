@@ -82,23 +82,22 @@ class EditForm:
         """See `Side`."""
         px = self._desk.px
         dpg.configure_item(self._box, pos=(x, y), width=width, height=height)
-        inner = max(width - px(16), 1)
+        inner, row = max(width - px(16), 1), px(41)
         dpg.configure_item(self._prompt_word, pos=(px(4), 0))
-        dpg.configure_item(self._prompt, pos=(px(4), px(20)), width=inner, height=px(66))
-        dpg.configure_item(self._problems["prompt"], pos=(px(4), px(88)))
-        column = inner // 2
-        top = px(108)
+        dpg.configure_item(self._prompt, pos=(px(4), px(19)), width=inner, height=px(54))
+        dpg.configure_item(self._problems["prompt"], pos=(px(4), px(74)))
+        column, top = inner // 2, px(94)
         for number, (name, (word, field)) in enumerate(self._fields.items()):
-            left, line = px(4) + number % 2 * column, top + number // 2 * px(45)
+            left, line = px(4) + number % 2 * column, top + number // 2 * row
             dpg.configure_item(word, pos=(left, line + px(3)))
             dpg.configure_item(field, pos=(left + px(98), line), width=max(column - px(112), px(30)))
-            dpg.configure_item(self._problems[name], pos=(left, line + px(24)))
-        line = top + (len(self._fields) + 1) // 2 * px(45)
+            dpg.configure_item(self._problems[name], pos=(left, line + px(23)))
+        line = top + (len(self._fields) + 1) // 2 * row
         dpg.configure_item(self._voice_word, pos=(px(4), line + px(3)))
-        dpg.configure_item(self._voice, pos=(px(4 + 98), line), width=max(inner - px(98), px(30)))
-        dpg.configure_item(self._lock, pos=(px(4), line + px(32)))
-        dpg.configure_item(self._problems["form"], pos=(px(4), line + px(60)))
-        line += px(82)
+        dpg.configure_item(self._voice, pos=(px(4 + 98), line), width=max(column - px(112), px(30)))
+        dpg.configure_item(self._lock, pos=(px(4) + column, line))
+        dpg.configure_item(self._problems["form"], pos=(px(4), line + px(28)))
+        line += px(49)
         dpg.configure_item(self._plant, pos=(px(4), line), width=px(132), height=px(27))
         dpg.configure_item(self._breed, pos=(px(142), line), width=px(128), height=px(27))
         dpg.configure_item(self._undo, pos=(px(276), line), height=px(27))

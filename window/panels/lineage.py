@@ -15,6 +15,7 @@ from window.panel import Desk, Item
 
 _HEAD = 30
 _DRAG = 5  # pixels from which a click is a drag
+_TWICE_S = 0.6  # between two clicks that play
 _BUSY_NODES = 250
 _BUSY_S = 0.25  # between drawings of a large tree while births come in
 _STRAIGHT = 16.0  # pixels of a generation below which links are straight
@@ -36,6 +37,8 @@ class LineagePanel:
         self._pressed: tuple[float, float] | None = None
         self._last = (0.0, 0.0)
         self._dragged = False
+        self._clicked = (0, (0.0, 0.0), 0.0)  # which birth, where, and when
+        self._fitted: tuple[int, ...] = ()
         p = desk.palette
         caption = dpg.add_text("Lineage", parent=parent, color=p.muted, pos=(desk.px(12), desk.px(7)))
         dpg.bind_item_font(caption, desk.font("L", "small"))
@@ -56,7 +59,6 @@ class LineagePanel:
         self._front = dpg.add_draw_layer(parent=self._canvas.item)
         with dpg.item_handler_registry() as clicks:
             dpg.add_item_clicked_handler(dpg.mvMouseButton_Left, callback=self._press)
-            dpg.add_item_double_clicked_handler(dpg.mvMouseButton_Left, callback=self._twice)
         dpg.bind_item_handler_registry(self._canvas.item, clicks)
         if not dpg.does_item_exist("lineage.wheel"):
             with dpg.handler_registry(tag="lineage.wheel"):
@@ -90,8 +92,9 @@ class LineagePanel:
         if crowded and only_births and time.perf_counter() - self._drawn_at < _BUSY_S:
             return
         width, height = self._canvas.width, self._canvas.height
-        if self._camera.follows:
-            self._camera = self._camera.fitted(board.tree, width, height)
+        fitted = (board.births.revision, width, height)
+        if self._camera.follows and fitted != self._fitted:  # not when only another birth is looked at
+            self._camera, self._fitted = self._camera.fitted(board.tree, width, height), fitted
         self._shown = (*now[:2], self._camera, *now[3:])
         self._drawn_at = time.perf_counter()
         self._scene = scene(board.tree, self._camera, width, height)
@@ -218,13 +221,6 @@ class LineagePanel:
         self._pressed = self._last = self._canvas.mouse()
         self._dragged = False
 
-    def _twice(self) -> None:
-        if self._scene is None or self._board is None:
-            return
-        under = self._scene.under(*self._canvas.mouse())
-        if isinstance(under, Node):
-            self._desk.play(under.birth)
-
     def _follow_mouse(self) -> None:
         if self._scene is None or self._board is None:
             return
@@ -255,7 +251,13 @@ class LineagePanel:
         if self._scene is None or self._board is None:
             return
         under = self._scene.under(*at)
-        if isinstance(under, Bundle):
+        now = time.perf_counter()
+        before, where, when = self._clicked
+        self._clicked = (under.birth if isinstance(under, Node) else 0, at, now)
+        near = abs(at[0] - where[0]) + abs(at[1] - where[1]) <= self._desk.px(_DRAG)
+        if before and near and now - when < _TWICE_S:  # the first click may have moved the tree
+            self._desk.play(before)
+        elif isinstance(under, Bundle):
             self._board.tree.open_bundle(under.birth)
         else:
             self._desk.select(None if under is None else under.birth)
@@ -266,8 +268,7 @@ class LineagePanel:
 
     def _zoom(self, _sender: Item, _data: object, name: str) -> None:
         if name == "fit":
-            self._camera = Camera()
-            self._shown = ()
+            self._camera, self._fitted, self._shown = Camera(), (), ()
         else:
             factor = 1.3 if name == "in" else 1 / 1.3
             self._camera = self._camera.zoomed(factor, self._canvas.width / 2, self._canvas.height / 2)

@@ -52,8 +52,8 @@ class VoiceMapPanel:
             dpg.add_text("upwards; any measure of the judgement")
         self._plot_at = place_for(parent, desk)
         self._plot = dpg.add_plot(
-            parent=self._plot_at, tag="voice_map.plot", width=-desk.px(10), height=-1, no_menus=True, no_box_select=True,
-            no_mouse_pos=True, no_title=True,
+            parent=self._plot_at, tag="voice_map.plot", width=-desk.px(10), height=-1, no_menus=True,
+            no_box_select=True, no_mouse_pos=True, no_title=True,
         )  # fmt: skip
         dpg.bind_item_theme(self._plot, desk.theme("plot"))
         dpg.bind_item_font(self._plot, desk.font("0", "small"))
