@@ -222,13 +222,9 @@ print(runner.run(), runner.reason)
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))}
     path = tmp_path / "run.db"
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(path), str(400_000)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=True,
-    )
+    command = [sys.executable, "-c", program, str(path), str(400_000)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
     *births, last = done.stdout.splitlines()
     assert last.startswith("failed "), last
     assert "then resume" in last or "and resume" in last, last
@@ -258,6 +254,29 @@ def test_a_locked_database_ends_the_run_and_it_goes_on_when_it_is_free(tmp_path,
     assert len(night.told) >= 5
     browsers[0].execute("ROLLBACK")
     browsers[0].close()
+    night.require_nothing_lost()
+    assert night.resume().state == "done"
+    assert content(night.path) == uninterrupted
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="open files cannot be moved there")
+@pytest.mark.parametrize("impostor", [False, True])
+def test_a_lineage_that_was_moved_ends_the_run_before_anything_is_lost(tmp_path, uninterrupted, impostor):
+    """SQLite would go on writing beside the file, and what it acknowledged could be found by nobody."""
+    night = Night(tmp_path / "run.db")
+
+    def tidy_up() -> None:
+        night.path.rename(tmp_path / "tidied.db")
+        if impostor:
+            night.path.write_bytes(b"something else")
+
+    night.at[8] = tidy_up
+    one = night.begin()
+    assert one.state == "failed"
+    assert "moved, renamed or deleted" in one.reason
+    assert "Put it back where it was, beside run.db-wal" in one.reason
+    assert 8 <= len(night.told) < 24
+    (tmp_path / "tidied.db").replace(night.path)
     night.require_nothing_lost()
     assert night.resume().state == "done"
     assert content(night.path) == uninterrupted

@@ -44,6 +44,8 @@ class Lineage(LineageReader):
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: WriterLock | None) -> None:
         super().__init__(path, connection)
         self._lock = lock
+        self._whole_path = path.absolute()  # wherever the program goes
+        self._file = None if lock is None else _file_at(self._whole_path)
         self._forget()
 
     @classmethod
@@ -57,13 +59,12 @@ class Lineage(LineageReader):
         return cls(where, open_for_viewing(where), None)
 
     @classmethod
-    def write(cls, path: str | os.PathLike[str], *, who: str = "", power_safe: bool = False) -> Lineage:
+    def write(cls, path: str | os.PathLike[str], *, who: str = "") -> Lineage:
         """Opens a file for writing, after creating or migrating it as need be.
 
         Args:
             path: The file; its folder must be there, on a local disk.
             who: What others are told is writing, such as ``bark-lab run overnight``.
-            power_safe: Whether every commit waits for the disk, so that not even a power cut loses one.
 
         Raises:
             LineageError: When another process writes it, or it is foreign, damaged, newer or not writable.
@@ -71,7 +72,7 @@ class Lineage(LineageReader):
         where = Path(path)
         lock = WriterLock.acquire(where, who)
         try:
-            return cls(where, open_for_writing(where, lock, power_safe=power_safe), lock)
+            return cls(where, open_for_writing(where, lock), lock)
         except BaseException:
             lock.release()
             raise
@@ -318,6 +319,15 @@ class Lineage(LineageReader):
         return voice.sha256
 
     @in_turn
+    def wait_for_disk(self) -> None:
+        """From now on every commit waits for the disk, so that not even a power cut loses one.
+
+        Without, a killed program loses nothing, and a power cut at most the last moments, never the file's consistency.
+        """
+        self._require_writable()
+        self._connection.execute("PRAGMA synchronous = FULL")
+
+    @in_turn
     def vacuum(self) -> None:
         """Rewrites the file without gaps; whole or not at all."""
         self._require_writable()
@@ -346,6 +356,7 @@ class Lineage(LineageReader):
         write.execute("BEGIN IMMEDIATE")
         try:
             yield write
+            self._require_in_its_place()
             write.execute("COMMIT")
         except BaseException:
             self._forget()
@@ -356,6 +367,15 @@ class Lineage(LineageReader):
     def _require_writable(self) -> None:
         if self._lock is None:
             raise LineageError(f"{self.path} was opened for viewing; open it with Lineage.write", "unusable")
+
+    def _require_in_its_place(self) -> None:
+        """SQLite goes on writing a file that was moved or deleted, and nobody would find what it wrote."""
+        if _file_at(self._whole_path) != self._file:
+            raise LineageError(
+                f"{self.path} was moved, renamed or deleted while it was being written; this step was undone. Put it "
+                f"back where it was, beside {self.path.name}-wal, which holds the latest births, and resume",
+                "unusable",
+            )
 
     def _forget(self) -> None:
         """Drops everything remembered about rows, which may be undone now."""
@@ -536,3 +556,12 @@ def _seconds(rendering: Rendering | None, timings: Mapping[str, float]) -> str |
         spent |= {"semantic": took.semantic_s, "coarse": took.coarse_s, "fine": took.fine_s, "codec": took.codec_s}
     known = {name: round(float(seconds), 4) for name, seconds in spent.items() if seconds}
     return rows.canonical_json(known, "timings") if known else None
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Which file is in a place, whatever it is called elsewhere; None when there is none."""
+    try:
+        there = path.stat()
+    except OSError:
+        return None
+    return there.st_dev, there.st_ino
