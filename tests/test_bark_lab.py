@@ -499,6 +499,21 @@ def test_judged_clips_are_equally_loud(here):
     assert not evened(np.zeros(10)).any()
 
 
+def test_players_that_fail_say_so_and_judging_goes_on_without(here, monkeypatch, capsys):
+    from experiments.cli.playback import Player
+
+    works, fails = Player("works", ("true",)), Player("fails", ("false",))
+    works.play(Path("any.wav"))
+    with pytest.raises(BarkError, match="play it by hand"):
+        fails.play(Path("any.wav"))
+    monkeypatch.setattr("experiments.cli.judging.find_player", lambda: fails)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("2\n1\n"))  # and then the terminal is closed
+    code, out, _ = lab("judge", "runs.db", capsys=capsys)
+    assert code == 0
+    assert out.count("play it by hand") == 1
+    assert "2 answers recorded" in out
+
+
 def test_judging_needs_two_clips(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with Lineage.write("bare.db") as lineage:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from experiments.cli.terminal import Painted, Part, Terminal, duration, fitted, printable, width_of
-from experiments.events import Begun, Committed, Event, Notice, Progress, Rescored, StateChanged, Told
+from experiments.events import Audited, Begun, Committed, Event, Notice, Progress, Rescored, StateChanged, Told
 
 _BAR = 16  # columns
 _LEAST_BETWEEN_S = 0.1  # two drawings of the line
@@ -98,6 +98,9 @@ class RunProgress:
                 self._rejected += event.score.status == "rejected"
                 self._failed += event.score.status == "failed"
                 self._compare(event.total, event.candidate.birth, event.candidate.operator)
+            case Audited(birth, score, total) if not self._quiet:
+                result = score.reason or score.status if total is None else f"{total:.4f}"
+                self.note(f"#{birth} on texts that selection never heard: {result}")
             case Rescored(totals):
                 if self._best is not None and self._best[1] in totals:
                     self._best = max((value, birth) for birth, value in totals.items())

@@ -132,7 +132,7 @@ class _Teller:
         self._terminal, self._as_json = terminal, as_json
 
     def tell(self, event: Event) -> None:
-        from experiments.events import Begun, Committed, Intervened, Judged, Rescored, StateChanged, Told
+        from experiments.events import Audited, Begun, Committed, Intervened, Judged, Rescored, StateChanged, Told
 
         say = self._terminal.say
         if self._as_json:
@@ -154,6 +154,9 @@ class _Teller:
                 told = "" if generation_best is None else f", best of this step {generation_best:.4f}"
                 top = "nobody is ok yet" if best is None else f"best #{best}"
                 say(Painted(f"step {step}", "accent"), f": {len(population)} live, {top}{told}")
+            case Audited(birth, score, total):
+                result = score.reason or score.status if total is None else f"{total:.4f}"
+                say(f"  #{birth} on texts that selection never heard: {result}")
             case Judged():
                 against = "" if event.other is None else f" {'and' if event.kind == 'equal' else 'over'} #{event.other}"
                 value = "" if event.value is None else f" {event.value:g}"
@@ -168,7 +171,7 @@ class _Teller:
 
 def _facts(event: Event) -> dict[str, Any] | None:
     """An event for programs."""
-    from experiments.events import Asked, Begun, Committed, Intervened, Judged, Rescored, StateChanged, Told
+    from experiments.events import Asked, Audited, Begun, Committed, Intervened, Judged, Rescored, StateChanged, Told
 
     facts: dict[str, Any] = {"event": type(event).__name__.lower()}
     match event:
@@ -194,6 +197,8 @@ def _facts(event: Event) -> dict[str, Any] | None:
                 "best": best,
                 "generation_best": generation_best,
             }
+        case Audited(birth, score, total):
+            return facts | {"birth": birth, "status": score.status, "total": total}
         case Judged() | StateChanged():
             return facts | vars(event)
         case Rescored(totals):

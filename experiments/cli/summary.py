@@ -131,8 +131,8 @@ def _tell_winners(lineage: Lineage, findings: Findings, clips: dict[int, Path], 
 
 
 def _best(findings: Findings) -> dict[str, Any] | None:
-    birth = findings.evolved.best_birth()
-    return None if birth is None else {"birth": birth, "value": findings.evolved.best_after(len(findings.evolved))}
+    birth, value = findings.evolved.best_birth(), findings.evolved.best_after(len(findings.evolved))
+    return None if birth is None or value is None else {"birth": birth, "value": value}
 
 
 def _number(value: float | None) -> str:
