@@ -75,6 +75,24 @@ def test_evolve_makes_a_new_file_and_ends_with_everything_to_go_on_from(here, ca
     assert "Good_morning._\u266a_2.db" in out  # never into the file of another evening
 
 
+@pytest.mark.parametrize(
+    "text", ["Hi \U0001f600!", 'a "no" \\ [laughs]', "tab\tand \x7f and \x1b[31m red", "it's # = 1"]
+)
+def test_any_text_reaches_evolution_as_it_was_typed(here, capsys, text):
+    words = ["evolve", text, *VOICES, *SMALL, "--births", "1", "--quiet", "--no-report", "--db", "a.db"]
+    code, out, error = lab(*words, capsys=capsys)
+    assert code in (0, 1), error
+    assert "\x1b" not in out + error
+    with Lineage.view("a.db") as lineage:
+        assert lineage.candidate(1, 1).genome.prompt == text
+
+
+def test_bytes_that_are_no_text_are_refused(here, capsys):
+    code, _, error = lab("evolve", os.fsdecode(b"caf\xe9"), capsys=capsys)
+    assert code == 2
+    assert "is no text" in error
+
+
 def test_run_answers_programs(here, capsys):
     code, out, error = lab("run", "mine.toml", "--db", "a.db", "--json", "--quiet", "--no-report", capsys=capsys)
     assert (code, error) == (0, "")

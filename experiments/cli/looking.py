@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from experiments.lineage import Lineage, Run
 
 _RECENT = 50  # births that the present speed is taken from
+_SHORTEST_WATCH_S, _LONGEST_WATCH_S = 0.2, 86_400.0
 _STATE_STYLES: dict[str, Style] = {"running": "accent", "done": "good", "paused": "warn", "failed": "bad"}
 
 
@@ -37,13 +38,14 @@ def status(args: argparse.Namespace, terminal: Terminal) -> int:
     while True:
         with chosen.view(args.file) as lineage:
             if args.json:
-                terminal.json(_facts(lineage, args.run))
+                facts = _facts(lineage, args.run)
+                terminal.json(facts) if args.watch is None else terminal.json_line(facts)
             else:
                 _print_status(lineage, args.run, terminal)
         if args.watch is None:
             return FINE
         terminal.out.flush()
-        time.sleep(max(0.2, args.watch))
+        time.sleep(min(max(_SHORTEST_WATCH_S, args.watch), _LONGEST_WATCH_S))
         if not args.json:
             terminal.say()
 
@@ -85,7 +87,7 @@ def _print_status(lineage: Lineage, name: str | None, terminal: Terminal) -> Non
             [
                 run["name"],
                 Painted(run["state"], _STATE_STYLES.get(run["state"], "dim")),
-                f"{run['births']:,}",
+                f"{run['births']:,}" + (f" of {run['limit']:,}" if run["limit"] else ""),
                 f"{run['ok']:,}",
                 f"{run['rejected']:,}",
                 f"{run['failed']:,}",
@@ -160,6 +162,7 @@ def _run_facts(lineage: Lineage, run: Run, runs: tuple[Run, ...], written: bool)
         "last_result_at": told_at[-1] if told_at else None,
         "births_per_hour": per_hour,
         "eta_s": eta,
+        "limit": limit,
         "why_not": dict(list(why_not.items())[:5]),
         "branched_from": list(run.branched_from) if run.branched_from else None,
         "created_at": run.created_at,

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bark_infinity.error_handling import BarkError
 from experiments.cli import chosen
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from experiments.cli.main import Verbs
     from experiments.events import Event
-    from experiments.lineage import Run
+    from experiments.lineage import Lineage, Run
+    from experiments.lineage.reading import LineageReader
     from experiments.runner import Runner
 
 _RECIPE = "voices"
@@ -106,8 +107,11 @@ def evolve(args: argparse.Namespace, terminal: Terminal) -> int:
     from bark_infinity.audio import safe_stem
 
     words = [f"founders.prompts={_toml(args.texts)}"]
-    if args.voices:
-        words.append(f"founders.voices={_toml(args.voices)}")
+    if args.voices:  # files as they are named here, wherever the recipe lies
+        files = [
+            str(Path(one).resolve()) if one.endswith(".npz") and Path(one).is_file() else one for one in args.voices
+        ]
+        words.append(f"founders.voices={_toml(files)}")
     if args.recipe is None:
         words += _FIRST_LOOK
     stem = safe_stem(args.texts[0], max_bytes=40)
@@ -198,10 +202,18 @@ def _name(args: argparse.Namespace) -> list[str]:
 
 
 def _toml(value: str | list[str]) -> str:
-    return json.dumps(value).replace("\x7f", "\\u007f")  # JSON's strings and lists are TOML's, but for this one
+    """Text or a list of texts as TOML writes it: as JSON does, but for one character, and none is a surrogate pair.
+
+    Raises:
+        BarkError: For bytes of a command line that were no text.
+    """
+    written = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if not written.isascii() and any("\ud800" <= char <= "\udfff" for char in written):
+        raise BarkError(f"{value!r} is no text in this terminal's encoding; type it in UTF-8")
+    return written
 
 
-def _best_so_far(lineage: Any, one: Run) -> tuple[float, int] | None:
+def _best_so_far(lineage: LineageReader, one: Run) -> tuple[float, int] | None:
     best = chosen.best_evolved(lineage, one.run_id)
     return (best[1], best[0]) if best else None
 
@@ -238,7 +250,7 @@ def _go(
     return FINE if any_ok else NOT_FINE
 
 
-def _tell(lineage: Any, name: str, args: argparse.Namespace, terminal: Terminal) -> bool:
+def _tell(lineage: Lineage, name: str, args: argparse.Namespace, terminal: Terminal) -> bool:
     """Prints what came of a run; returns whether any birth was ok."""
     from experiments.cli import summary
 
