@@ -5,6 +5,7 @@ A bare click can begin and end between two frames, so frames are drawn after eve
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import shutil
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import board_events
 import dearpygui.dearpygui as dpg
@@ -40,6 +42,15 @@ def in_own_process(script: str, *arguments: str, timeout_s: float = 120) -> subp
     environment["PYTHONPATH"] = f"{FOLDER}{os.pathsep}{FOLDER / 'tests'}"
     command = [sys.executable, "-X", "faulthandler", str(FOLDER / "tests" / script), *arguments]
     return subprocess.run(command, cwd=FOLDER, env=environment, capture_output=True, text=True, timeout=timeout_s)
+
+
+def result_of(script: str, scene: str, folder: Path, *arguments: object) -> Any:
+    """What a scene of a script printed; a crash or a traceback fails the test."""
+    ran = in_own_process(script, scene, str(folder), *map(str, arguments), timeout_s=280)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    assert "Traceback" not in ran.stderr, ran.stderr[-3000:]
+    [line] = [line for line in ran.stdout.splitlines() if line.startswith("RESULT ")]
+    return json.loads(line.removeprefix("RESULT "))
 
 
 class SyntheticSource:

@@ -39,6 +39,7 @@ class Loop:
     Attributes:
         now: The same clock.
         frames: How many were drawn.
+        failed: Told of every job that raised.
         drain: Takes in events, for at most so many seconds; says whether there were any.
     """
 
@@ -52,6 +53,7 @@ class Loop:
         self._awake_until = 0.0
         self.frames = 0
         self.drain: Callable[[float], bool] = lambda _budget_s: False
+        self.failed: Callable[[str], None] = lambda _why: None
 
     # -- jobs ---------------------------------------------------------------------------------------------------
 
@@ -129,6 +131,7 @@ class Loop:
             # Dear PyGui's own errors say what was wrong only in their cause.
             cause = error.__cause__ or error
             logger.exception("a job of the window failed: %s", cause)
+            self.failed(str(cause))
             self._report(f"that did not work: {cause}")
 
     def photograph(self, path: Path, frames: int = 8) -> bool:

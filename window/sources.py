@@ -28,11 +28,11 @@ from experiments.replay.following import Follower
 from experiments.replay.history import events_of
 from experiments.replay.regenerating import decode
 from experiments.replay.settings import run_config
-from experiments.runner import Runner
 from window.panel import Recalled
 
 if TYPE_CHECKING:
     from bark_infinity.engine import BarkEngine
+    from experiments.runner import Runner
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class CaughtUp:
 
 
 News = Event | CaughtUp
-Begin = Callable[[Callable[[Event], None]], Runner]
+Begin = Callable[[Callable[[Event], None]], "Runner"]
 """Makes the runner, given what it tells its events to."""
 
 
@@ -323,12 +323,16 @@ class OwnRun:
 
 def new_run(path: Path, config: Any, *, base: Path, paused: bool = False) -> OwnRun:
     """A run that begins with a configuration (`experiments.config.RunConfig`)."""
+    from experiments.runner import Runner  # loads torch: when a run begins, not when the window opens
+
     path.parent.mkdir(parents=True, exist_ok=True)
     return OwnRun(path, lambda tell: Runner.begin(path, config, tell, base=base, paused=paused))
 
 
 def resumed_run(path: Path, run: str, *, device: str = "auto") -> OwnRun:
     """A run that goes on from its file, on this window's device."""
+    from experiments.runner import Runner
+
     conduct = {"execution": {"device": device}} if device != "auto" else None
     return OwnRun(path, lambda tell: Runner.resume(path, run, tell, conduct=conduct), run)
 
@@ -340,6 +344,7 @@ def branched_run(path: Path, run: str, birth: int, name: str = "", *, paused: bo
         BarkError: When there is no such birth, or it has no voice yet.
     """
     from experiments.replay.branching import branch
+    from experiments.runner import Runner
 
     with Lineage.view(path) as lineage:
         made = branch(lineage, lineage.run(run).run_id, birth, name)

@@ -1,0 +1,330 @@
+"""Scenes of the board, the bars, comparing and dialogs: real clicks and keys; each prints what came of it as JSON."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import dearpygui.dearpygui as dpg
+from board_events import synthetic_run
+from runner_builders import config, in_process
+from window_hands import Hands, SyntheticSource
+
+from experiments import runner
+from experiments.config import RunConfig
+from experiments.evaluation import Executor, Job
+from experiments.events import Asked, Continue, Judged, Rate, StopRun, Told
+from experiments.lineage import Lineage, people, verification
+from experiments.runner import Runner
+from window.app import App
+from window.screenshot import take
+from window.settings import Settings, load, save
+from window.sources import OwnRun, WatchedRun
+
+
+def scene_cards(folder: Path) -> object:
+    source = SyntheticSource(synthetic_run(24, 1, clip_share=1.0, judgements=False))
+    hands = Hands.on(source, folder)
+    hands.settle()
+    board = hands.app.presenter.board
+    places = list(board.cards.places)
+    for place in (0, 1, 2):
+        hands.click(f"board.{place}.{('like', 'dislike', 'pin')[place]}")
+    hands.click("board.3.breed")
+    hands.click("board.4.breed")
+    marked = board.selection.marked
+    hands.click("board.breed")
+    hands.click("board.5.wave")
+    looked = board.selection.birth
+    playable = next(place for place in range(9) if board.births[places[place]].status == "ok")
+    hands.click(f"board.{playable}.play")
+    saved = [path.name for path in folder.rglob("*.wav")]
+    hands.click("board.7.more")
+    hands.frames(2)
+    hands.click("board.menu.voice")
+    voices = hands.until(lambda: any(folder.rglob("*.npz")), 10)
+    hands.click("board.filter.best")
+    best = list(board.cards.shown())
+    hands.click("board.density.24")
+    found = {
+        "places": places, "marked": marked, "looked": looked, "played": places[playable], "saved": saved,
+        "voices": voices, "best": best, "count": board.cards.count, "settings": hands.app.presenter.settings.density,
+        "sent": [repr(command) for command in source.sent],
+    }  # fmt: skip
+    hands.app.close()
+    return found
+
+
+def scene_keys(folder: Path) -> object:
+    source = SyntheticSource(synthetic_run(24, 1, clip_share=1.0, judgements=False))
+    hands = Hands.on(source, folder)
+    hands.settle()
+    board = hands.app.presenter.board
+    places = list(board.cards.places)
+    walked = []
+    for key in ("Right", "Right", "Down", "Left", "Up"):
+        hands.key(key)
+        walked.append(places.index(board.selection.birth))
+    hands.key("l")
+    hands.key("d")
+    hands.key("p")
+    hands.key("m")
+    marked = board.selection.marked
+    hands.key("ctrl+z")
+    playable = next(place for place in range(9) if board.births[places[place]].status == "ok")
+    hands.key(str(playable + 1))
+    saved = [path.name for path in folder.rglob("*.wav")]
+    looked = board.selection.birth
+    hands.key("b")
+    page, question = hands.app.layout.page, board.compare.question
+    hands.key("a")
+    hands.key("t")
+    hands.key("Escape")
+    found = {
+        "walked": walked, "marked": marked, "saved": saved, "played": places[playable], "looked": looked, "page": page,
+        "question": question, "back": hands.app.layout.page, "sent": [repr(command) for command in source.sent],
+        "places": places,
+    }  # fmt: skip
+    hands.app.close()
+    return found
+
+
+def scene_compare(folder: Path) -> object:
+    source = SyntheticSource(synthetic_run(40, 2, clip_share=1.0, judgements=False))
+    hands = Hands.on(source, folder)
+    hands.settle()
+    compare = hands.app.presenter.board.compare
+    hands.click("layout.compare")
+    hands.frames(3)
+    first = compare.question
+    hands.click("compare.a.play")
+    hands.click("compare.b.play")
+    heard = sorted(compare.heard)
+    hands.click("compare.b.choose")
+    second = compare.question
+    hands.click("compare.tie")
+    hands.click("compare.bad")
+    hands.click("compare.skip")
+    hands.click("compare.mode.worst")
+    four = compare.question
+    hands.click("compare.c.choose")
+    given = [one.words for one in compare.given]
+    hands.click("compare.undo")
+    found = {
+        "first": first, "heard": heard, "second": second, "four": four, "given": given,
+        "left": len(compare.given), "sent": [repr(command) for command in source.sent],
+    }  # fmt: skip
+    hands.app.close()
+    return found
+
+
+def scene_dialogs(folder: Path) -> object:
+    path = folder / "window.json"
+    app = App(Settings(output_folder=str(folder)), lambda settings: save(settings, path), vsync=False)
+    hands = Hands(app)
+    begun: list[object] = []
+    app.dialogs.begin = lambda *facts: begun.append(facts)  # type: ignore[method-assign]
+    hands.click("control.new")
+    assert hands.until(lambda: dpg.does_item_exist("new.start"))
+    hands.click("new.recipe.voices")
+    recipe = dpg.get_value("new.first.name")
+    hands.click("new.recipe.demo")
+    hands.click("new.first.stop.evaluations")
+    hands.key("ctrl+a")
+    hands.type("soon")
+    refused, enabled = dpg.get_value("new.said"), dpg.get_item_configuration("new.start")["enabled"]
+    hands.key("ctrl+a")
+    hands.type("16")
+    accepted = dpg.get_value("new.said")
+    hands.click("new.paused")
+    hands.frames(3)
+    closed = not app.dialogs.any_open()
+    hands.click("control.settings")
+    assert hands.until(lambda: dpg.does_item_exist("settings.apply"))
+    dpg.set_value("settings.theme", "light")
+    dpg.set_value("settings.scale", "1.25")
+    hands.click("settings.apply")
+    hands.frames(8)
+    remembered, _ = load(path)
+    hands.click("control.new")
+    again = hands.until(lambda: dpg.does_item_exist("new.cancel"))
+    hands.click("new.cancel")
+    found = {
+        "recipe": recipe, "refused": refused, "enabled": enabled, "accepted": accepted, "closed": closed,
+        "begun": [str(begun[0][0]), begun[0][1].stop.evaluations, begun[0][3]],  # type: ignore[index]
+        "theme": remembered.theme, "scale": remembered.scale, "again": again,
+        "ground": list(app.presenter.palette.ground),
+    }  # fmt: skip
+    app.close()
+    return found
+
+
+def scene_run(folder: Path) -> object:
+    """A run of this window: step, judge, stop, go on, close in mid-run; the lineage holds everything."""
+    runner.executor_of = in_process
+    path = folder / "mine.db"
+    hands = Hands.on(OwnRun(path, lambda tell: Runner.begin(path, config(), tell, paused=True)), folder)
+    state = hands.app.presenter.present.run_state
+    states = []
+
+    def now(name: str) -> None:
+        assert hands.until(lambda: hands.app.presenter.present.run_state.state == name), state.state
+        states.append(name)
+
+    now("paused")
+    hands.click("control.step")
+    assert hands.until(lambda: state.told >= 4)
+    now("paused")
+    board = hands.app.presenter.present
+    birth = next(one.number for one in board.births.known.values() if one.status == "ok")
+    hands.click(f"board.{board.cards.places.index(birth)}.like")
+    assert hands.until(lambda: board.births[birth].rating == 1.0)
+    hands.click("control.stop")
+    now("stopped")
+    hands.click("control.go")  # it says resume now
+    assert hands.until(lambda: hands.app.presenter.present.run_state.told > 6)
+    resumed = hands.app.presenter.present
+    liked = resumed.births[birth].rating
+    hands.app.presenter.travel(3)
+    hands.frames(4)
+    then = sorted(hands.app.presenter.board.births.known)
+    hands.app.presenter.travel(None)
+    closed = hands.app.close()
+    with Lineage.view(path) as lineage:
+        run = lineage.runs()[0]
+        problems = verification.verify(lineage)
+        said = [(one.kind, one.one, one.value) for one in people.judgements(lineage, run.run_id)]
+        return {
+            "states": states, "liked": liked, "then": then, "closed": closed, "problems": problems, "said": said,
+            "birth": birth, "state": run.state,
+        }  # fmt: skip
+
+
+def scene_picture(folder: Path, at: int = 0) -> object:
+    """A picture of a recorded run; one window in one process, for a second one may crash."""
+    path, picture = folder / "whole.db", folder / f"{at}.png"
+    if not path.exists():
+        from runner_builders import in_process
+
+        Runner.begin(path, config(stop={"evaluations": 20}), lambda event: None, make_executor=in_process).run()
+    said = take(Settings(scale=1.0), WatchedRun(path), picture, size=(1100, 760), at=at or None)
+    return {"said": said, "bytes": picture.stat().st_size if picture.exists() else 0}
+
+
+def unhurried(config: RunConfig, base: Path, say: Callable[[str], None]) -> Executor:
+    """Takes 0.1 s for a job, as if it rendered something."""
+    executor = in_process(config, base, say)
+    submit = executor.submit
+
+    def submitted(jobs: Sequence[Job]) -> None:
+        time.sleep(0.1)
+        submit(jobs)
+
+    executor.submit = submitted  # type: ignore[method-assign]
+    return executor
+
+
+def scene_monkey(folder: Path, actions: int = 60, seed: int = 7) -> object:
+    """Seeded clicks, keys and drags anywhere while births come in; a judgement is in the file or it was refused."""
+    runner.executor_of = unhurried
+    path = folder / "monkey.db"
+    settings = Settings(output_folder=str(folder))
+    hands = Hands(App(settings, vsync=False))
+    app = hands.app
+    whole = config(stop={"evaluations": 100_000}, execution={"batch_size": 1, "clips": "none"})
+    errors: list[str] = []
+    app.loop.failed = errors.append
+    app.open(OwnRun(path, lambda tell: Runner.begin(path, whole, tell)))
+    rng = random.Random(seed)
+    width, height = dpg.get_viewport_client_width(), dpg.get_viewport_client_height()
+    keys = [*"123456789lpdmabtxs ", "Left", "Right", "Up", "Down", "Return", "Escape", "ctrl+z"]
+    rated: list[int] = []
+    send = app.presenter.source.send
+
+    def noted(command: object) -> bool:
+        taken = send(command)  # type: ignore[arg-type]
+        if taken and isinstance(command, Rate):
+            rated.append(command.birth)
+        return taken
+
+    # A monkey that stops the run learns nothing more; it may pause it.
+    app.presenter.source.send = lambda command: isinstance(command, StopRun) or noted(command)  # type: ignore
+    end = time.monotonic() + 600
+    done = 0
+    while done < actions and time.monotonic() < end:
+        chance = rng.random()
+        if chance < 0.3 and app.layout.page == "board":
+            tag = f"board.{rng.randrange(12)}.{rng.choice(('like', 'dislike', 'pin', 'breed', 'play', 'more', 'wave'))}"
+            hands.click(tag)
+        elif chance < 0.55:
+            hands.click_at(rng.uniform(0, width - 1), rng.uniform(48, height - 30), rng.choice((1, 1, 2, 5)))
+        elif chance < 0.85:
+            hands.key({" ": "space"}.get(key := rng.choice(keys), key))
+        elif chance < 0.92:
+            begin = rng.uniform(0, width - 1), rng.uniform(48, height - 30)
+            hands.drag(begin, (begin[0] + rng.uniform(-200, 200), begin[1] + rng.uniform(-120, 120)))
+        elif chance < 0.97:
+            hands.wheel(rng.choice((-3, 3)))
+        else:
+            app.presenter.present.cards.show(rng.choice(("newest", "best", "population", "liked")))
+        if app.presenter.present.run_state.state == "paused":
+            app.presenter.send(Continue())
+        if app.dialogs.any_open() and rng.random() < 0.5:
+            app.dialogs.close()
+        done += 1
+    judged = hands.until(lambda: True)
+    before = len(app.presenter.present.births)
+    closed = app.close()
+    with Lineage.view(path) as lineage:
+        run = lineage.runs()[0]
+        said = people.judgements(lineage, run.run_id, withdrawn=True)
+        return {
+            "done": done, "births": before, "errors": errors, "closed": closed, "rated": len(rated),
+            "recorded": sum(one.kind == "rating" for one in said), "judged": judged,
+            "problems": verification.verify(lineage),
+        }  # fmt: skip
+
+
+def scene_flood(folder: Path) -> object:
+    """A thousand clicks on one card and thousands of events at once: all arrive, and the picture goes on."""
+    events = list(synthetic_run(400, 5, judgements=False))
+    source = SyntheticSource(events[:60])
+    hands = Hands.on(source, folder)
+    hands.settle()
+    board = hands.app.presenter.present
+    place = 2
+    x, y = hands.inside(f"board.{place}.like")
+    hands.move(x, y)
+    for number in range(1000):
+        hands.app.presenter.send(Rate(1, float(number % 2)))
+    for event in events[60:]:
+        source.put(event)
+    source.put(Judged(5000, "rating", 1, value=1.0))
+    began, slowest = time.perf_counter(), 0.0
+    while not source.events.empty():
+        frame = time.perf_counter()
+        hands.app.loop.frame()
+        slowest = max(slowest, time.perf_counter() - frame)
+    hands.frames(3)
+    told = sum(isinstance(event, Told) for event in events)
+    asked = sum(len(event.candidates) for event in events if isinstance(event, Asked))
+    found = {
+        "sent": len(source.sent), "told": [told, board.run_state.told], "asked": [asked, len(board.births)],
+        "seconds": time.perf_counter() - began, "slowest": slowest, "rating": board.births[1].rating,
+    }  # fmt: skip
+    hands.app.close()
+    return found
+
+
+SCENES: dict[str, Callable[..., object]] = {
+    name.removeprefix("scene_"): scene for name, scene in globals().items() if name.startswith("scene_")
+}
+
+if __name__ == "__main__":
+    scene, folder, *rest = sys.argv[1:]
+    made = SCENES[scene](Path(folder), *map(int, rest))
+    print("RESULT " + json.dumps(made, default=str))
