@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from bark_infinity.error_handling import BarkError
 from fusion.features.features import AcousticFeatures, measure
 from fusion.objectives.objectives import Unknown
+from fusion.preference.experts import WIDTH, measure_name
 from fusion.preference.leanings import in_words
 from fusion.preference.learner import PreferenceLearner
 from fusion.preference.usual_speech import FEATURES, USUAL
@@ -221,6 +223,33 @@ def test_what_was_learned_serves_another_run(tmp_path):
     learner.choose(1_000, "better", (1, 2), 0)
     learner.save(tmp_path)
     assert before != build_critic(recipe).versions
+
+
+def test_what_experts_heard_reaches_the_head_ensemble():
+    rng = np.random.default_rng(2)
+    scores = {}
+    for birth, score in births(80).items():
+        heard = {measure_name("ear", place): float(np.float32(rng.normal())) for place in range(WIDTH)}
+        scores[birth] = Score("ok", terms=score.terms, measures={**score.measures, **heard})
+    learner = PreferenceLearner(WEIGHTS, experts=("ear",))
+    for birth, score in scores.items():
+        learner.hear(birth, score, text="Hello there.", parents=(birth - 12,) if birth > 12 else ())
+    answer_pairs(learner, scores, 125)
+    learned = learner.learned()
+    assert "heads" in learned.why, "the ensemble was tried"
+    assert learned.usage == {} or set(learned.usage) == {"features", "ear"}
+    model = learner._taught()
+    assert model.reference.embeddings["ear"].middle.shape == (WIDTH,)
+    assert model.reference.standardise(learner._table(learner._judged())).experts[1].any()
+    assert "ear" in learner.version
+
+
+def test_how_much_each_expert_counts_is_told_once_the_ensemble_decides():
+    learner = told(SCORES)
+    answer_pairs(learner, SCORES, 4)
+    shares = {"features": 0.7, "ear": 0.3}
+    said = replace(learner.learned(), usage=shares).sentences()
+    assert "It goes by features (70%), ear (30%)." in said
 
 
 def test_a_fit_at_200_answers_and_2000_births_is_fast():

@@ -140,6 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"ratio                    {other / one:7.1f}x")
     print(f"largest difference       {worst[0]:7.1e} ({worst[1]})")
     print(f"features and gates       {gated:7.1f} ms per clip, {gated / 10 / options.seconds:.2f} % of its duration")
+    print(f"ratio with gates         {other / gated:7.1f}x")
     if options.model:
         print(_share_of_rendering(options.model))
     return 0 if worst[0] < 1e-3 else 1

@@ -1,11 +1,11 @@
 """How fast the preference ladder learns planted tastes, and when it keeps quiet.
 
-    python -m experiments.benchmarks.preference --seeds 10
+    python -m experiments.benchmarks.preference --seeds 10 [--first-seed 100] [--only learning ladder coins costs]
 
 Prints how many answers the linear model needs for 80 % and 90 % held-out accuracy, with informative and with random
 questions; how often each model of the ladder speaks when answers are random, when taste is a weighted sum and when it
-is not; and what an answer costs. Everything is synthetic and seeded; no audio, no download. Takes a quarter of an hour
-on one core.
+is not; how often coins convince it; and what an answer costs. Everything is synthetic and seeded; no audio, no
+download. Takes a quarter of an hour on one core. Worlds from seed 100 on were never looked at while anything was tuned.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from fusion.preference.ask import information_of_pairs
 from fusion.preference.bradley_terry import Pairs, fit
 from fusion.preference.candidates import Array, CandidateTable, Reference
 from fusion.preference.judgements import CandidateId, Judgement, JudgementLog, Shown
-from fusion.preference.ladder import Decision
+from fusion.preference.ladder import Decision, last_look
 from fusion.preference.model import PreferenceModel
 
 SPREAD = 2.0  # deviation of planted utilities, in logits: a judge names the better of two at random about 82 % right
 COMPOSITE_CORRELATION = 0.3  # of the composite with what people like
 LINEAGES = 26
 TEXTS = 4
+TABLES = ("learning", "ladder", "coins", "costs")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +82,16 @@ def linear_taste(features: Array, experts: Sequence[Array], rng: np.random.Gener
 def nonlinear_taste(features: Array, experts: Sequence[Array], rng: np.random.Generator) -> Array:
     """A liking of one feature that turns over with what an embedding says."""
     return features[:, 1] * np.tanh(2 * experts[0][:, 0])
+
+
+def optimum_taste(features: Array, experts: Sequence[Array], rng: np.random.Generator) -> Array:
+    """One feature should be neither little nor much."""
+    return -np.square(features[:, 0])
+
+
+def together_taste(features: Array, experts: Sequence[Array], rng: np.random.Generator) -> Array:
+    """Two features should go together."""
+    return features[:, 0] * features[:, 2]
 
 
 def no_taste(features: Array, experts: Sequence[Array], rng: np.random.Generator) -> Array:
@@ -158,16 +169,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=10, help="worlds of each kind")
     parser.add_argument("--answers", type=int, default=250, help="longest learning curve")
+    parser.add_argument("--first-seed", type=int, default=0, help="of the worlds")
+    parser.add_argument("--only", nargs="+", choices=TABLES, default=TABLES, help="tables to print")
     options = parser.parse_args(argv)
-    print_learning(options.seeds, options.answers)
-    print_ladder(options.seeds)
-    print_costs()
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    if "learning" in options.only:
+        print_learning(seeds, options.answers)
+    if "ladder" in options.only:
+        print_ladder(seeds)
+    if "coins" in options.only:
+        print_coins(seeds)
+    if "costs" in options.only:
+        print_costs()
     return 0
 
 
-def print_learning(seeds: int, answers: int) -> None:
+def print_learning(seeds: range, answers: int) -> None:
     """Answers that the linear model needs, by way of asking."""
-    print(f"Answers until the linear model names the better of two unheard candidates; median of {seeds} worlds.")
+    print(f"Answers until the linear model names the better of two unheard candidates; median of {len(seeds)} worlds.")
     print(f"The judge itself is right {judge_accuracy():.0%} of the time.\n")
     print("| features | questions | for 80 % | for 90 % | accuracy after 50 | after 100 | after 200 |")
     print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
@@ -177,7 +196,7 @@ def print_learning(seeds: int, answers: int) -> None:
                 learning_curve(
                     world(linear_taste, seed, features=features), informative=informative, answers=answers, seed=seed
                 )
-                for seed in range(seeds)
+                for seed in seeds
             ]
             needed = [_median_needed(curves, accuracy, answers) for accuracy in (0.8, 0.9)]
             after = [_after(curves, n) for n in (50, 100, 200)]
@@ -185,9 +204,11 @@ def print_learning(seeds: int, answers: int) -> None:
             print(f"| {features} | {how} | {' | '.join(needed)} | {' | '.join(after)} |", flush=True)
 
 
-def print_ladder(seeds: int) -> None:
+def print_ladder(seeds: range) -> None:
     """Who speaks, by planted taste."""
-    print(f"\nWho speaks, of {seeds} worlds; accuracy is on held-out families and texts, against the judge's noise.\n")
+    print(
+        f"\nWho speaks, of {len(seeds)} worlds; accuracy is on held-out families and texts, against the judge's noise.\n"
+    )
     print("| taste | answers | composite speaks | linear | heads | accuracy of composite | of linear | of heads |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
     for name, taste, answers in (
@@ -197,11 +218,14 @@ def print_ladder(seeds: int) -> None:
         ("weighted sum", linear_taste, 100),
         ("weighted sum", linear_taste, 150),
         ("weighted sum", linear_taste, 600),
-        ("not a sum", nonlinear_taste, 300),
-        ("not a sum", nonlinear_taste, 700),
-        ("not a sum", nonlinear_taste, 1_000),
+        ("a liking that an embedding turns over", nonlinear_taste, 300),
+        ("a liking that an embedding turns over", nonlinear_taste, 700),
+        ("an optimum in one feature", optimum_taste, 300),
+        ("an optimum in one feature", optimum_taste, 700),
+        ("two features that go together", together_taste, 300),
+        ("two features that go together", together_taste, 700),
     ):
-        decisions = [ladder_decision(taste, seed, answers)[0] for seed in range(seeds)]
+        decisions = [ladder_decision(taste, seed, answers)[0] for seed in seeds]
         speaks = Counter(decision.speaks for decision in decisions)
         rungs = [[decision.rungs[i].accuracy for decision in decisions if len(decision.rungs) > i] for i in range(3)]
         shares = [f"{statistics.mean(rung):.0%}" if rung else "" for rung in rungs]
@@ -209,10 +233,29 @@ def print_ladder(seeds: int) -> None:
         print(f"| {name} | {answers} | {counts} | {' | '.join(shares)} |", flush=True)
 
 
+def print_coins(seeds: range, answers: int = 170) -> None:
+    """How often coin-flip answers about 13 families and one text ever let the linear model speak."""
+    convinced = 0
+    for seed in seeds:
+        rng = np.random.default_rng([seed, 5])
+        table = CandidateTable.of(range(78), rng.standard_normal((78, 20)), rng.standard_normal(78))
+        model, log = PreferenceModel(Reference.fit(table), heads=False), JudgementLog()
+        for answer in range(1, answers + 1):
+            i, j = (int(row) for row in rng.choice(78, 2, replace=False))
+            shown = (Shown(i, "text", f"family {i % 13}"), Shown(j, "text", f"family {j % 13}"))
+            log.append(Judgement("better", shown, int(rng.integers(2)), "coin"))
+            if last_look(answer) == answer and model.learn(log, table).speaks != "composite":
+                convinced += 1
+                break
+    print(
+        f"\nCoins: the linear model ever spoke in {convinced} of {len(seeds)} worlds of {answers} answers.", flush=True
+    )
+
+
 def print_costs() -> None:
     """What one more answer costs."""
     print("\nCost of one more answer, of the next question among 200 candidates, and of climbing the ladder.\n")
-    print("| answers so far | linear model, ms | next question, ms | ladder with heads, s (every fifth more) |")
+    print("| answers so far | linear model, ms | next question, ms | ladder with heads, s (every third more) |")
     print("| --- | --- | --- | --- |", flush=True)
     planted = world(linear_taste, 0, candidates=200)
     for answers in (100, 300, 1_000):

@@ -90,10 +90,10 @@ class Thresholds:
         2.0, "s", "good clips have up to 1.0; the tails that users of Bark complain of last 6"
     )
     max_end_level_db: float = _limit(
-        -3.0,
+        -4.0,
         "dB, last 20 ms against the loud frames",
-        "whole clips of espeak-ng end below -25; 98 % of micro-Bark's, which stops within 20 ms of the last sound, "
-        "below -3; cut ones above -2.3",
+        "whole clips of espeak-ng end below -25; 96 % of micro-Bark's, which stops within 20 ms of the last sound, "
+        "below -4; cut ones above -3.8",
     )
 
     # -- against the text -----------------------------------------------------------------------------------
