@@ -26,7 +26,7 @@ _PARENTS = 2
 _SIDES = ("measures", "line", "edit")
 _SIDE_TITLES: Mapping[str, str] = MappingProxyType({"measures": "Measures", "line": "Primary line", "edit": "Edit"})
 _BUTTONS = (("play", "▶ play", 72), ("voice", "save voice", 84), ("clip", "save clip", 74), ("branch", "branch", 62))
-_PITCH_TICKS = (100, 250, 500, 1000, 2000, 4000, 8000)
+_TICKS = (100, 250, 500, 1000, 2000, 4000, 8000)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +123,6 @@ class DetailPanel:
         self._time = dpg.add_plot_axis(dpg.mvXAxis, parent=self._plot, no_gridlines=True, no_highlight=True)
         self._hz = dpg.add_plot_axis(dpg.mvYAxis, parent=self._plot, no_gridlines=True, no_highlight=True)
         dpg.set_axis_limits(self._hz, 0, 1)
-        ticks = tuple((f"{hz} Hz" if hz < 1000 else f"{hz // 1000} kHz", height_of(hz)) for hz in _PITCH_TICKS)
-        dpg.set_axis_ticks(self._hz, ticks)
         self._image = dpg.add_image_series("detail.texture.sound", (0, 0), (1, 1), parent=self._hz)
         self._pitch = dpg.add_scatter_series([], [], parent=self._hz)
         with dpg.theme() as dots, dpg.theme_component(dpg.mvScatterSeries):
@@ -241,6 +239,10 @@ class DetailPanel:
         below = self._diff_height()
         tall = min(max(self._height - y - below - px(86), px(90)), px(400))
         dpg.configure_item(self._plot_at, pos=(px(4), y), width=self._inner + px(12), height=tall)
+        few = tall < px(170)
+        shown = [hz for hz in _TICKS if not (few and hz == 250)]
+        names = [f"{hz} Hz" if hz < 1000 else f"{hz // 1000} kHz" for hz in shown]
+        dpg.set_axis_ticks(self._hz, tuple(zip(names, map(height_of, shown), strict=True)))
         y += tall + px(4)
         self._strip.move(px(12), y, self._inner, px(42))
         dpg.configure_item(self._strip_word, pos=(px(12), y + px(43)))

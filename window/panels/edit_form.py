@@ -61,8 +61,10 @@ class EditForm:
         self._voice_word = caption("voice")
         self._voice = dpg.add_combo([], parent=self._box, tag="detail.edit.voice", callback=self._chose)
         self._lock = dpg.add_checkbox(
-            label="operators keep its words", parent=self._box, tag="detail.edit.lock", callback=self._locked
+            label="keep words", parent=self._box, tag="detail.edit.lock", callback=self._locked
         )
+        with dpg.tooltip(self._lock, delay=0.4):
+            dpg.add_text("operators may change how its children say it, not what they say", wrap=px(300))
         problem("form")
         self._plant = dpg.add_button(
             label="born as its child", parent=self._box, tag="detail.edit.plant", callback=self._send
@@ -94,8 +96,8 @@ class EditForm:
             dpg.configure_item(self._problems[name], pos=(left, line + px(23)))
         line = top + (len(self._fields) + 1) // 2 * row
         dpg.configure_item(self._voice_word, pos=(px(4), line + px(3)))
-        dpg.configure_item(self._voice, pos=(px(4 + 98), line), width=max(column - px(112), px(30)))
-        dpg.configure_item(self._lock, pos=(px(4) + column, line))
+        dpg.configure_item(self._voice, pos=(px(4 + 98), line), width=max(inner - px(98 + 130), px(30)))
+        dpg.configure_item(self._lock, pos=(inner - px(116), line))
         dpg.configure_item(self._problems["form"], pos=(px(4), line + px(28)))
         line += px(49)
         dpg.configure_item(self._plant, pos=(px(4), line), width=px(132), height=px(27))

@@ -16,7 +16,7 @@ from window.panel import Desk, Item
 _HEAD = 30
 _DRAG = 5  # pixels from which a click is a drag
 _TWICE_S = 0.6  # between two clicks that play
-_BUSY_NODES = 250
+_BUSY_NODES = 60
 _BUSY_S = 0.25  # between drawings of a large tree while births come in
 _STRAIGHT = 16.0  # pixels of a generation below which links are straight
 
@@ -142,7 +142,7 @@ class LineagePanel:
             return
         bend = (link.to_x - link.from_x) * 0.5
         dpg.draw_bezier_cubic(begin, (begin[0] + bend, begin[1]), (end[0] - bend, end[1]), end, parent=self._back,
-                              color=colour, thickness=thick, segments=10)  # fmt: skip
+                              color=colour, thickness=thick, segments=7)  # fmt: skip
 
     def _draw_node(self, node: Node, chosen: bool) -> None:
         p = self._desk.palette
@@ -159,7 +159,7 @@ class LineagePanel:
                               parent=self._back, color=tone)  # fmt: skip
         else:
             fill = p.ramp(node.total or 0.0, opacity)
-            segments = 8 if radius < 4 else 16
+            segments = 7 if radius < 3.5 else 14
             dpg.draw_circle(centre, radius, parent=self._back, color=clear, fill=fill, segments=segments)
             if node.living and radius >= 3:
                 dpg.draw_circle(centre, radius, parent=self._back, color=p.text, segments=segments)
