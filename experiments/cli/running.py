@@ -44,6 +44,7 @@ _FIRST_LOOK = (
     "stop.evaluations=48",
 )
 _SIGNALS = {"SIGINT": "stopped by Ctrl-C", "SIGHUP": "stopped because its terminal was closed"}
+_FIRST_VOICES = ("micro/adam", "micro/carl", "micro/greta", "micro/klara", "micro/nils", "micro/olga")
 _GRACE_S = 2.0  # between asking the run to end at once and not asking any more
 
 Begin = Callable[["Callable[[Event], None]"], "Runner"]
@@ -112,6 +113,8 @@ def evolve(args: argparse.Namespace, terminal: Terminal) -> int:
             str(Path(one).resolve()) if one.endswith(".npz") and Path(one).is_file() else one for one in args.voices
         ]
         words.append(f"founders.voices={_toml(files)}")
+    elif args.recipe is None:
+        words.append(f"founders.voices={_toml(list(_FIRST_VOICES))}")
     if args.recipe is None:
         words += _FIRST_LOOK
     stem = safe_stem(args.texts[0], max_bytes=40)
