@@ -116,7 +116,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_candidates_that_go_wrong_never_win_and_never_stop_the_run(tmp_path):
     hashes = set()
-    for number, (workers, batch_size) in enumerate([(2, 2), (1, 4), (3, 1)]):
+    for number, (workers, batch_size) in enumerate([(2, 3), (3, 1)]):
         night = Night(
             tmp_path / f"{number}.db", sabotaged(DEEDS), execution={"workers": workers, "batch_size": batch_size}
         )
@@ -149,7 +149,7 @@ def test_workers_that_die_are_seen_and_told_of(tmp_path):
     night = Night(tmp_path / "run.db", sabotaged({3: "kill"}), execution={"workers": 2, "batch_size": 2})
     assert night.begin().state == "done"
     notices = [event.text for event in night.said if isinstance(event, events.Notice)]
-    assert any("worker died (signal 9)" in text and "3" in text for text in notices), notices
+    assert any(text.endswith("died (signal 9) over births 3 and is replaced") for text in notices), notices
     doing = {event.rendering for event in night.said if isinstance(event, events.Progress)}
     assert any(text.startswith("evaluating ") for text in doing), doing
     assert any(text.endswith("2 restarts") for text in doing), doing

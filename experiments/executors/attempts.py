@@ -60,8 +60,7 @@ def _one_by_one_if_it_breaks(
     except (Exception, SystemExit) as error:
         why = f"{doing}: {explained(error)}"
         retry = "; once more, one by one" if len(batch) > 1 else ""
-        logger.warning("births %s: %s%s", ", ".join(map(str, births)), why, retry)
-        logger.info("where it broke:", exc_info=True)
+        logger.info("births %s: %s%s", ", ".join(map(str, births)), why, retry, exc_info=True)
     # Outside of the except block, so that the traceback no longer holds what filled the memory.
     if len(batch) == 1:
         return [why]

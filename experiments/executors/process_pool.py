@@ -3,8 +3,8 @@
 Every worker makes its own evaluator and gets one batch at a time. One that dies, or takes longer than its limit, is
 replaced. Nobody knows which job of its batch was to blame, so each is tried once more alone; one that ends its worker a
 second time comes back failed. Innocent neighbours come back as if nothing had happened, so that outcomes depend neither
-on the number of workers nor on the batch size. When all of them are innocent, the batch was too large for the memory or
-for the time limit, and batches are half as large from then on.
+on the number of workers nor on the batch size. When all of them are innocent, twice in a row, batches are too large for
+the memory or for the time limit, and half as large from then on.
 
 Nothing happens on its own: `ProcessPool.collect` hands out batches and looks at limits. Time in which nobody looks (a
 paused run, a stopped or sleeping machine) is not held against a worker.
@@ -116,6 +116,7 @@ class ProcessPool:
         self._finished: list[Evaluated] = []
         self._submitted = 0
         self._deaths_in_a_row = 0
+        self._unexplained = 0  # incidents in a row over whole batches in which every candidate was innocent
         self._ever_ready = False
         self._trouble = ""
         self._broken: str | None = None
@@ -291,6 +292,8 @@ class ProcessPool:
             case "done":
                 self._deaths_in_a_row = 0
                 self._finished.extend(map(frames.unpacked, message.content))
+                if len(seat.batch) == self._batch_size:
+                    self._unexplained = 0
                 for task in seat.batch:
                     self._close_case(task.suspect_of)
                 self._enter(seat, "idle")
@@ -324,16 +327,16 @@ class ProcessPool:
         self._enter(seat, "empty")
         seat.restarts += 1
         births = ", ".join(str(task.job.candidate.birth) for task in batch) or "none"
-        self._trouble = f"{name}: {end}, births {births}"
-        logger.warning("%s; it is replaced", self._trouble)
+        self._trouble = f"{name} {end.removeprefix('worker ')} over births {births} and is replaced"
+        logger.info("%s", self._trouble)
         if not batch:
             return
         self._deaths_in_a_row += 1
         if self._deaths_in_a_row >= max(_MOST_DEATHS, _DEATHS_PER_WORKER * len(self._seats)):
             self._broken = (
                 f"{self._deaths_in_a_row} workers in a row ended without a result, the last one: {end}; "
-                "take fewer workers or a smaller batch_size if memory is short, or evaluate in this process (one "
-                "worker) to see the error itself"
+                "take fewer workers or a smaller batch_size if memory is short, or workers = 0 to evaluate in this "
+                "process and see the error itself"
             )
         incident = _Incident(len(batch), len(batch))
         for task in reversed(batch):
@@ -349,16 +352,19 @@ class ProcessPool:
         if incident is None:
             return
         incident.left -= 1
-        if incident.left == 0 and not incident.guilty and 1 < incident.size <= self._batch_size:
-            self._batch_size = incident.size // 2
+        if incident.left or incident.guilty or not 1 < incident.size == self._batch_size:
+            return
+        self._unexplained += 1
+        if self._unexplained > 1:  # once may be chance, such as a worker that somebody killed
+            self._batch_size, self._unexplained = self._batch_size // 2, 0
             self._trouble = f"batches of {incident.size} were too large; they are of {self._batch_size} from now on"
-            logger.warning("%s", self._trouble)
+            logger.info("%s", self._trouble)
 
     def _start_failed(self, seat: _Seat, why: str, *, for_good: bool) -> None:
         self._enter(seat, "empty")
         seat.failed_starts = _STARTS if for_good else seat.failed_starts + 1
         self._trouble = f"worker {seat.number + 1} did not start: {why}"
-        logger.warning("%s", self._trouble)
+        logger.info("%s", self._trouble)
         if all(one.state == "empty" and one.failed_starts >= _STARTS for one in self._seats) or for_good:
             self._broken = f"no worker can be started: {why}"
 
