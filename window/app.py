@@ -100,6 +100,7 @@ class App:
         for notice in self._fonts[self._scale].notices:
             self.presenter.say(notice, "warning")
         self.loop.drain = self._drain
+        self.loop.pending = lambda: not self.presenter.source.events.empty()
 
     # -- looks --------------------------------------------------------------------------------------------------
 

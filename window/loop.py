@@ -25,6 +25,7 @@ T = TypeVar("T")
 Job = Callable[[], None]
 
 BUSY_FPS, IDLE_FPS = 30, 10
+LOOK_S = 0.008  # between two looks for news while it waits for the next frame
 CALM_AFTER_S = 0.6  # without input, events or sound
 DRAIN_S = 0.008  # spent on events in one frame, so that a flood of them does not stop the picture
 
@@ -39,6 +40,7 @@ class Loop:
     Attributes:
         now: The same clock.
         frames: How many were drawn.
+        pending: Whether there are events; then the next frame comes at once.
         failed: Told of every job that raised.
         drain: Takes in events, for at most so many seconds; says whether there were any.
     """
@@ -53,6 +55,7 @@ class Loop:
         self._awake_until = 0.0
         self.frames = 0
         self.drain: Callable[[float], bool] = lambda _budget_s: False
+        self.pending: Callable[[], bool] = lambda: False
         self.failed: Callable[[str], None] = lambda _why: None
 
     # -- jobs ---------------------------------------------------------------------------------------------------
@@ -104,7 +107,10 @@ class Loop:
             began = self.now()
             self.frame()
             fps = BUSY_FPS if self.now() < self._awake_until else IDLE_FPS
-            time.sleep(max(0.0, 1 / fps - (self.now() - began)))
+            while (waited := self.now() - began) < 1 / fps:
+                if waited >= 1 / BUSY_FPS and (self.pending() or not self._done.empty()):
+                    break
+                time.sleep(min(LOOK_S, 1 / fps - waited))
 
     def frame(self) -> None:
         """Everything that waits, then one picture."""

@@ -54,7 +54,8 @@ def matched(clip: Clip) -> NDArray[np.float32]:
     if level <= 1e-10 or peak <= 0:
         return audio
     gain = min(10 ** (LOUDNESS_DB / 20) / np.sqrt(level), PEAK / peak)
-    return (audio * gain).astype(np.float32)
+    loud: NDArray[np.float32] = (audio * gain).astype(np.float32)
+    return loud
 
 
 def _sound() -> Any:

@@ -6,6 +6,7 @@ import ctypes
 import ctypes.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -52,14 +53,14 @@ def desktop_scale() -> float:
         scale = _number(os.environ.get(name, ""))
         if scale is not None:
             return _limited(scale)
-    if sys.platform == "win32":
+    windll = getattr(ctypes, "windll", None)  # exists on Windows only
+    if windll is not None:
         try:
-            windll = getattr(ctypes, "windll")  # noqa: B009  # exists on Windows only
             windll.user32.SetProcessDPIAware()
             return _limited(windll.user32.GetDpiForSystem() / 96)
         except (AttributeError, OSError):
             return 1.0
-    if sys.platform.startswith("linux"):
+    if shutil.which("xrdb"):
         try:
             told = subprocess.run(["xrdb", "-query"], capture_output=True, text=True, timeout=2, check=False).stdout
         except (OSError, subprocess.TimeoutExpired):

@@ -69,6 +69,7 @@ class Themes:
 
     def _everything(self) -> Item:
         p, px = self._palette, self._px
+        theme: Item
         with dpg.theme() as theme:
             with dpg.theme_component(dpg.mvAll):
                 for target, colour in (

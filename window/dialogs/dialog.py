@@ -67,7 +67,7 @@ class Dialog:
 
     def caption(self, text: str) -> Item:
         """A quiet line above a field."""
-        item = dpg.add_text(text, color=self.presenter.palette.muted)
+        item: Item = dpg.add_text(text, color=self.presenter.palette.muted)
         dpg.bind_item_font(item, self.presenter.font(text, "small"))
         return item
 
@@ -76,7 +76,9 @@ class Dialog:
     ) -> Item:
         """A button of the row at the bottom."""
         px = self.presenter.px
-        item = dpg.add_button(label=label, tag=f"{self.tag}.{name}", callback=callback, width=px(width), height=px(30))
+        item: Item = dpg.add_button(
+            label=label, tag=f"{self.tag}.{name}", callback=callback, width=px(width), height=px(30)
+        )
         if accent:
             dpg.bind_item_theme(item, self.presenter.theme("accent"))
         return item

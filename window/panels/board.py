@@ -36,10 +36,15 @@ class BoardPanel:
         self._width = self._height = 0
         self._revisions: tuple[int, ...] = ()
         self._menu_birth = 0
-        self._filters = {}
-        for name in FILTERS:
-            self._filters[name] = dpg.add_button(
-                label=_NAMES[name], parent=parent, tag=f"board.filter.{name}", callback=self._filter, user_data=name
+        self._shown_count = 0
+        self._filters: dict[str, Item] = {}
+        for chosen in FILTERS:
+            self._filters[chosen] = dpg.add_button(
+                label=_NAMES[chosen],
+                parent=parent,
+                tag=f"board.filter.{chosen}",
+                callback=self._filter,
+                user_data=chosen,
             )
         self._count = dpg.add_text("", parent=parent, color=desk.palette.muted)
         dpg.bind_item_font(self._count, desk.font("0", "small"))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import dearpygui.dearpygui as dpg
 
 from experiments.board.cards import CardFacts
-from experiments.board.text import shortened
+from experiments.board.text import script_of, shortened
 from experiments.board.waves import Outline
 from window.panel import Desk, Item
 from window.prompt import LINE, PromptText
@@ -167,7 +167,7 @@ class Card:
             if badge is None:
                 dpg.configure_item(item, show=False)
                 continue
-            script = "symbols" if badge.text[0] == "★" else "latin"
+            script = script_of(badge.text)
             dpg.bind_item_font(item, desk.font(badge.text, "small"))
             right -= int(desk.width(badge.text, script, "small"))
             y = px(9) + desk.drop(script, "small")
