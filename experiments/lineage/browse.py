@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from experiments.lineage.reading import LineageReader, text_key
 from experiments.lineage.records import Card
-from experiments.lineage.rows import MAX_BIRTH, birth_of, row_id
+from experiments.lineage.rows import MAX_BIRTH, birth_of, row_id, terms_from
 from experiments.lineage.tallies import TOTAL
 
 
@@ -244,7 +243,7 @@ def _cards(lineage: LineageReader, wanted: Sequence[int]) -> list[Card]:
             tuple(parents.get(row, ())),
             status or "pending",
             total,
-            json.loads(terms_text) if terms_text else {},
+            terms_from(terms_text),
             reason,
         )
     return [found[row] for row in wanted if row in found]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from experiments.lineage.errors import LineageError
 from experiments.lineage.reading import LineageReader
-from experiments.lineage.rows import MAX_BIRTH, birth_of, row_id
+from experiments.lineage.rows import MAX_BIRTH, birth_of, row_id, terms_from
 
 _PIECE = 5_000  # births per query
 STATUSES = ("pending", "ok", "rejected", "failed")
@@ -148,9 +148,8 @@ def _term_values(texts: Sequence[str | None], names: Sequence[str]) -> NDArray[n
     values = np.full((len(texts), len(names)), np.nan)
     if names:
         for row, text in enumerate(texts):
-            if text:
-                known = json.loads(text)
-                values[row] = [known.get(name, np.nan) for name in names]
+            known = terms_from(text)
+            values[row] = [known.get(name, np.nan) for name in names]
     return values
 
 
@@ -160,7 +159,7 @@ def _places(lineage: LineageReader, layout_id: int, names: Sequence[str]) -> tup
         layout = json.loads(lineage.text(layout_id))
         before = sum(bool(measured) for _, _, _, measured in layout["terms"])
         at = {name: before + index for index, name in enumerate(layout["measures"])}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise LineageError(f"{lineage.path}: a score's layout cannot be read: {error}", "damaged") from error
     return tuple(at.get(name) for name in names)
 

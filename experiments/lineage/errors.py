@@ -40,14 +40,14 @@ class LineageError(BarkError):
 
 @contextmanager
 def explained(path: Path, doing: str) -> Iterator[None]:
-    """Turns errors of SQLite and the file system into a `LineageError`.
+    """Turns errors of SQLite and the file system into a `LineageError`, and those of text that no file can hold.
 
     Args:
         path: The lineage file.
         doing: What was being done, as in ``recording a result``.
 
     Raises:
-        LineageError: For every `sqlite3.Error` and `OSError` inside.
+        LineageError: For every `sqlite3.Error`, `OSError` and `UnicodeEncodeError` inside.
     """
     try:
         yield
@@ -55,6 +55,12 @@ def explained(path: Path, doing: str) -> Iterator[None]:
         raise _from_sqlite(path, doing, error) from error
     except OSError as error:
         raise _from_system(path, doing, error) from error
+    except UnicodeEncodeError as error:
+        raise LineageError(
+            f"{path}: text holds half a character ({error.object[error.start : error.end]!r}) while {doing}; nothing "
+            "was recorded: give it as whole Unicode text",
+            "invalid",
+        ) from error
 
 
 def _from_sqlite(path: Path, doing: str, error: sqlite3.Error) -> LineageError:

@@ -50,14 +50,12 @@ def open_for_viewing(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def open_for_writing(path: Path, lock: WriterLock, *, power_safe: bool) -> sqlite3.Connection:
+def open_for_writing(path: Path, lock: WriterLock) -> sqlite3.Connection:
     """A connection in autocommit mode to a lineage file, which is created or migrated as need be.
 
     Args:
         path: The file; its folder must be there.
         lock: Held for it.
-        power_safe: Whether every commit waits for the disk. Without, a killed program loses nothing, and a power
-            cut at most the last moments, never the file's consistency.
 
     Raises:
         LineageError: When it is foreign, damaged or newer, or cannot be written.
@@ -70,7 +68,7 @@ def open_for_writing(path: Path, lock: WriterLock, *, power_safe: bool) -> sqlit
             if version and lock.signed_identity() != _identity(path, connection):
                 _check_pages(path, connection)
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA synchronous = {'FULL' if power_safe else 'NORMAL'}")
+            connection.execute("PRAGMA synchronous = NORMAL")  # see `Lineage.wait_for_disk`
         if version < VERSION:
             _migrate(path, version)
         with explained(path, "opening it"):

@@ -75,7 +75,7 @@ class LineageReader:
     @in_turn
     def runs(self) -> tuple[Run, ...]:
         """All runs, oldest first."""
-        return tuple(_run(row) for row in self.query(f"SELECT {_RUN_COLUMNS} FROM runs ORDER BY run_id"))
+        return tuple(self._run(row) for row in self.query(f"SELECT {_RUN_COLUMNS} FROM runs ORDER BY run_id"))
 
     @in_turn
     def run(self, which: str | int) -> Run:
@@ -89,7 +89,7 @@ class LineageReader:
         if not found:
             names = ", ".join(repr(name) for (name,) in self.query("SELECT name FROM runs ORDER BY run_id LIMIT 20"))
             raise LineageError(f"{self.path} has no run {which!r}; there are {names or 'none'}", "missing")
-        return _run(found[0])
+        return self._run(found[0])
 
     @in_turn
     def last_birth(self, run_id: int) -> int:
@@ -227,7 +227,8 @@ class LineageReader:
                 )
             for seq, kind, birth, count, payload, at in found:
                 births = range(0) if birth is None else range(birth, birth + (1 if count is None else count))
-                yield Event(seq, kind, births, None if payload is None else json.loads(payload), at)
+                what = f"{self.path}: event {seq} of run {run_id}"
+                yield Event(seq, kind, births, None if payload is None else rows.decoded(payload, what), at)
                 after = seq
             if len(found) < _CHUNK:
                 return
@@ -306,7 +307,7 @@ class LineageReader:
                 name=name,
                 metadata=None if metadata is None else json.loads(metadata),
             )
-        except (VoiceFormatError, ValueError, TypeError) as error:
+        except (VoiceFormatError, ValueError, TypeError, RecursionError) as error:
             raise LineageError(
                 f"{self.path}: voice {sha256.hex()[:12]} cannot be read: {error}; restore a backup", "damaged"
             ) from error
@@ -330,7 +331,7 @@ class LineageReader:
             read = functools.partial(self.stored_voice, voice_id)
             self._named_voices[voice_id] = voice = StoredVoice.of(read, sha256.hex(), space, name, facts)
             return voice
-        except (VoiceFormatError, ValueError, TypeError, AttributeError) as error:
+        except (VoiceFormatError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise LineageError(
                 f"{self.path}: voice {sha256.hex()[:12]} cannot be read: {error}; restore a backup", "damaged"
             ) from error
@@ -350,8 +351,8 @@ class LineageReader:
             first = None
             if render_first is not None and voice_id is None:
                 first = rows.request_from(render_first, None if first_voice_id is None else voice_of(first_voice_id))
-            drawn = rows.tuples(json.loads(parameters))
-        except (ValueError, TypeError) as error:
+            drawn = rows.tuples(_table(parameters))
+        except (ValueError, TypeError, RecursionError) as error:
             raise LineageError(
                 f"{self.path}: birth {rows.birth_of(identity)} cannot be read: {error}; restore a backup", "damaged"
             ) from error
@@ -371,6 +372,14 @@ class LineageReader:
 
     def _outcome(self, row: tuple[Any, ...]) -> Outcome:
         identity, replicate, status, total, terms, layout, numbers, reason, evidence, sha256, timings, at, unknown = row
+        try:
+            seconds = {} if timings is None else _table(timings, int, float)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise LineageError(
+                f"{self.path}: the timings of birth {rows.birth_of(identity)} cannot be read: {error}; restore a "
+                "backup",
+                "damaged",
+            ) from error
         columns = rows.ScoreColumns(
             status,
             terms,
@@ -386,9 +395,31 @@ class LineageReader:
             rows.score_from(columns),
             total,
             None if sha256 is None else sha256.hex(),
-            {} if timings is None else json.loads(timings),
+            seconds,
             at,
         )
+
+    def _run(self, row: tuple[Any, ...]) -> Run:
+        run_id, name, state, reason, config, seed, versions, checkpoints, weights, origin, created_at, execution = row
+        try:
+            return Run(
+                run_id,
+                name,
+                state,
+                reason,
+                _table(config),
+                rows.unsigned(seed),
+                _table(versions, str),
+                _table(checkpoints, str),
+                _table(weights, int, float),
+                None if origin is None else (origin >> 32, rows.birth_of(origin)),
+                created_at,
+                _table(execution),
+            )
+        except (ValueError, TypeError, RecursionError) as error:
+            raise LineageError(
+                f"{self.path}: the settings of run {name!r} cannot be read: {error}; restore a backup", "damaged"
+            ) from error
 
 
 def text_key(text: str) -> int:
@@ -396,22 +427,12 @@ def text_key(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
 
 
-def _run(row: tuple[Any, ...]) -> Run:
-    run_id, name, state, reason, config, seed, versions, checkpoints, weights, origin, created_at, execution = row
-    return Run(
-        run_id,
-        name,
-        state,
-        reason,
-        json.loads(config),
-        rows.unsigned(seed),
-        json.loads(versions),
-        json.loads(checkpoints),
-        json.loads(weights),
-        None if origin is None else (origin >> 32, rows.birth_of(origin)),
-        created_at,
-        json.loads(execution),
-    )
+def _table(text: str, *kinds: type) -> dict[str, Any]:
+    """A JSON object, whose values may have to be of some types."""
+    found = json.loads(text)
+    if not isinstance(found, dict) or (kinds and not all(isinstance(value, kinds) for value in found.values())):
+        raise TypeError(f"{text[:60]!r} is no JSON object" + (f" of {kinds[-1].__name__}s" if kinds else ""))
+    return found
 
 
 def _chunks(births: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -73,6 +73,18 @@ def _encoded(encoder: json.JSONEncoder, value: Any, what: str) -> str:
         ) from error
 
 
+def decoded(text: str, what: str) -> Any:
+    """What a JSON column holds.
+
+    Raises:
+        LineageError: ``damaged``, when it is no JSON, or nested without end.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise LineageError(f"{what} cannot be read: {error}; restore a backup", "damaged") from error
+
+
 def tuples(value: Any) -> Any:
     """Decoded JSON with tuples for lists, as recorded parameters have them."""
     if isinstance(value, list):
@@ -152,7 +164,7 @@ def request_from(text: str, voice: VoiceHistory | None) -> RenderRequest:
                 raw = zlib.decompressobj().decompress(base64.b64decode(blob), 4 * size + 1)
                 facts[name] = np.frombuffer(raw, "<u4").astype(np.int64).reshape(shape)
         return RenderRequest(voice=voice, **facts)
-    except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error) as error:
         raise LineageError(f"a stored request cannot be read: {error}; restore a backup", "damaged") from error
 
 
@@ -194,6 +206,18 @@ def score_columns(score: Score) -> ScoreColumns:
     )
 
 
+def terms_from(text: str | None) -> dict[str, float]:
+    """Values of terms by name.
+
+    Raises:
+        LineageError: ``damaged``, when the text is none of `score_columns`.
+    """
+    try:
+        return _floats(json.loads(text)) if text else {}
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise LineageError(f"stored terms cannot be read: {error}; restore a backup", "damaged") from error
+
+
 def score_from(columns: ScoreColumns) -> Score:
     """The score of its columns.
 
@@ -203,20 +227,20 @@ def score_from(columns: ScoreColumns) -> Score:
     """
     try:
         layout = json.loads(columns.layout)
-        values: dict[str, float] = json.loads(columns.terms) if columns.terms else {}
+        values = terms_from(columns.terms)
         numbers = iter(_unpacked_numbers(columns.numbers))
         terms = {
-            name: Term(name, float(values[name]), version, next(numbers) if measured else None, unit)
+            name: Term(name, values[name], version, next(numbers) if measured else None, unit)
             for name, version, unit, measured in layout["terms"]
         }
         measures = {name: next(numbers) for name in layout["measures"]}
-        evidence = json.loads(columns.evidence) if columns.evidence else {}
+        evidence = _floats(json.loads(columns.evidence)) if columns.evidence else {}
         unknown = json.loads(columns.unknown) if columns.unknown else {}
         if next(numbers, None) is not None or len(terms) != len(values):
             raise ValueError("more numbers than names")
-    except (ValueError, KeyError, TypeError, StopIteration, AttributeError) as error:
+        return Score(columns.status, terms, columns.reason, evidence, measures, unknown)
+    except (ValueError, KeyError, TypeError, StopIteration, AttributeError, RecursionError) as error:
         raise LineageError(f"a stored score does not fit its layout: {error}; restore a backup", "damaged") from error
-    return Score(columns.status, terms, columns.reason, evidence, measures, unknown)
 
 
 def score_line(score: Score) -> str:
@@ -274,7 +298,7 @@ def rendering_from(text: str, voice: VoiceHistory | None) -> Rendering:
             reason=facts.get("reason"),
             voice_space=SUNO_TOKENS if voice is None else voice.space,
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LineageError(f"a stored rendering cannot be read: {error}; restore a backup", "damaged") from error
 
 
