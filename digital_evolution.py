@@ -96,7 +96,7 @@ _OWN = ("founder", "immigrant", "control", _BY_HAND)  # what candidates that no 
 _SEED, _VARIATION = 0, 1  # what a birth's random numbers are for
 _MOST_EDITS = 4.0
 _RANGES = (
-    *(("seed", 0, 2**63), ("step_size", 1, 1e6), ("lag", 0, 100), ("initial", 0, 1e6), ("attempts", 1, 1000)),
+    *(("seed", 0, 2**64 - 1), ("step_size", 1, 1e6), ("lag", 0, 100), ("initial", 0, 1e6), ("attempts", 1, 1000)),
     *((name, 0, 1) for name in ("control_share", "immigrant_share", "floor", "discount", "rate_drift")),
     ("rate", 1, _MOST_EDITS),
 )

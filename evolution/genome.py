@@ -43,6 +43,8 @@ class Genome:
     def __post_init__(self) -> None:
         if not self.prompt.strip() and self.settings.semantic_allow_early_stop:
             raise BarkError("a genome's prompt is empty; give words, or switch semantic_allow_early_stop off")
+        if any("\ud800" <= char <= "\udfff" for char in self.prompt):
+            raise BarkError(f"the prompt {self.prompt!r} holds half a character; give it as whole Unicode text")
 
     def canonical(self) -> dict[str, Any]:
         """A JSON object that two genomes share exactly when they are the same; the voice by its content hash."""

@@ -191,7 +191,7 @@ class StepOnce:
 
 @dataclass(frozen=True)
 class StopRun:
-    """Finish the step under way, record it, and end; the run can be resumed."""
+    """Finish what is being rendered and judged, record it, and end; the run can be resumed."""
 
     reason: str = "asked to stop"
 

@@ -32,7 +32,7 @@ class Listeners:
         names = config.judge.term_names
         weights = dict(zip(names, config.objective_weights, strict=True))
         self._position = names.index(NAME) if config.judge.learns else None
-        self._learner = PreferenceLearner(weights, seed=config.seed)
+        self._learner = PreferenceLearner(weights, experts=config.judge.experts, seed=config.seed)
         self._seed, self._answers = config.seed, 0
 
     @property

@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
+import math
 import platform
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ from experiments.lineage import Lineage, LineageError, Run, browse, clips
 from experiments.lineage.tallies import weighted_total
 from experiments.listeners import Listeners
 from fusion.recipe import check_recipe
+from fusion.score import Score
 
 logger = logging.getLogger(__name__)
 
@@ -59,12 +61,14 @@ class RecordedRun:
         self.lineage, self.run, self.config, self.species = lineage, run, config, species
         self.swarm = breeding.swarm_of(config, species)
         self.base = Path(str(run.execution.get("base", ".")))  # relative paths of the configuration begin here
-        self.worked_s = float(run.execution.get("worked_s", 0.0))
+        self.worked_s = _worked_s(run)
         self._names = config.judge.term_names
         self._listeners = Listeners(config)
         self.steps = 0
         self.jobs: deque[Job] = deque()
         self._turn = 1  # the birth that the swarm is told next: in order, every result completes one step at most
+        self._asked = self._begun = 0  # the last birth that was asked for in this sitting, and in earlier ones
+        self._audited: set[int] = set()  # births whose audits are under way
         self._out_of_turn: dict[int, tuple[Candidate, Evaluation]] = {}
         self._alive: frozenset[int] = frozenset()
         self._heard: dict[int, Rendering] = {}  # of steps that are not committed
@@ -105,6 +109,7 @@ class RecordedRun:
         species = breeding.species_of(config, base, founders)
         config = dataclasses.replace(config, name=_free_name(config.name, {run.name for run in lineage.runs()}))
         checkpoint = species.checkpoint
+        breeding.swarm_of(config, species)  # whatever it refuses, it refuses before anything is recorded
         with lineage.transaction("beginning a run"):
             run = lineage.begin_run(
                 config.name,
@@ -166,6 +171,7 @@ class RecordedRun:
         self.swarm.replay(in_turn(), interventions)
         self.steps = self.swarm.committed // self.swarm.settings.step_size
         self._alive = self._living()
+        self._asked, self._begun = self._turn - 1, self.lineage.last_birth(self.run.run_id)
         self._listeners.recall(self.lineage, self.run.run_id)
 
     # -- what happens -------------------------------------------------------------------------------------------
@@ -178,7 +184,7 @@ class RecordedRun:
             run.name,
             run.seed,
             self.config.to_json(),
-            self._names,
+            tuple(run.weights),
             tuple(run.weights.values()),
             self.lineage.last_birth(run.run_id),
         )
@@ -186,11 +192,19 @@ class RecordedRun:
     def ask(self) -> list[Event]:
         """Records everything that can be evaluated now, and adds it to ``jobs``.
 
-        After resuming, that is also what was asked for before and never told.
+        After resuming, that is also what was asked for before and never told. When the run is over, nothing new is
+        asked for: what was begun is finished, and then the best are audited.
         """
-        candidates = self.swarm.ask(self.swarm.settings.step_size * (self.swarm.settings.lag + 1))
+        over = self.over() is not None
+        step = self.swarm.settings.step_size * (self.swarm.settings.lag + 1)
+        candidates = self.swarm.ask(max(0, self._begun - self._asked) if over else step)
         if not candidates:
+            if over and self._turn > self._asked and not self._audited:
+                audits = self._audits()
+                self._audited = {audit.candidate.birth for audit in audits}
+                self.jobs.extend(audits)
             return []
+        self._asked = candidates[-1].birth
         self.lineage.record_asked(self.run.run_id, candidates)
         waiting = [one for one in candidates if one.birth not in self._out_of_turn]
         self.jobs.extend(breeding.job_of(self.config, one) for one in waiting)
@@ -200,6 +214,8 @@ class RecordedRun:
         """Records a result with everything that follows from it, in one transaction: whole or not at all."""
         candidate, run_id = evaluated.candidate, self.run.run_id
         score = self._listeners.judged(evaluated.score)
+        if candidate.birth in self._audited:
+            return [self._record_audit(evaluated, score)]
         with self.lineage.transaction("recording a result"):
             self.lineage.record_told(run_id, candidate, score, evaluated.rendering, timings=evaluated.timings)
             for number, (each, rendering) in enumerate(evaluated.trials, 1):
@@ -269,8 +285,10 @@ class RecordedRun:
             for birth in step.became:
                 self._heard.pop(birth, None)
 
-    def audits(self) -> list[Job]:
+    def _audits(self) -> list[Job]:
         """The best births, as they have yet to be heard on held-out texts when the run is over."""
+        if not self.config.trials.held_out:
+            return []
         run_id = self.run.run_id
         best = [birth for birth, _ in browse.best(self.lineage, run_id, count=AUDITED)]
         heard = self.lineage.outcomes(run_id, best, replicate=AUDIT)
@@ -280,14 +298,14 @@ class RecordedRun:
         )
         return [audit for audit in audits if audit is not None]
 
-    def record_audit(self, evaluated: Evaluated) -> Audited:
+    def _record_audit(self, evaluated: Evaluated, score: Score) -> Audited:
         """Records how a birth did on held-out texts, as replicates from `AUDIT` on; the first is the whole."""
         run_id, candidate = self.run.run_id, evaluated.candidate
-        score = self._listeners.judged(evaluated.score)
         with self.lineage.transaction("recording an audit"):
             self.lineage.record_told(run_id, candidate, score, evaluated.rendering, replicate=AUDIT)
             for number, (each, rendering) in enumerate(evaluated.trials, AUDIT + 1):
                 self.lineage.record_told(run_id, candidate, each, rendering, replicate=number)
+        self._audited.discard(candidate.birth)
         return Audited(candidate.birth, score, weighted_total(self.run.weights, score))
 
     def intervene(self, intervention: Intervention) -> list[Event]:
@@ -375,6 +393,17 @@ def _free_name(name: str, taken: Container[str]) -> str:
     return name if name not in taken else next(one for one in numbered if one not in taken)
 
 
+def _worked_s(run: Run) -> float:
+    worked_s = run.execution.get("worked_s", 0.0)
+    if not isinstance(worked_s, int | float) or not 0 <= worked_s < math.inf:
+        raise LineageError(
+            f"run {run.name!r} has {str(worked_s)[:40]!r} seconds of work recorded, expected a number from 0; restore "
+            "a backup",
+            "damaged",
+        )
+    return float(worked_s)
+
+
 def _merged(execution: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """What a run's ``execution`` becomes with other settings: tables are merged key by key."""
     merged = {**execution}
@@ -393,12 +422,18 @@ def _recorded_by_people(lineage: Lineage, run: Run) -> tuple[list[Genome], dict[
     founders: list[Genome] = []
     interventions: dict[int, list[Intervention]] = {}
     for event in lineage.events(run.run_id):
-        if event.kind == "founded":
-            planted = (from_json(one, lineage.voice) for one in event.payload)
-            founders = [one.genome for one in planted if isinstance(one, Plant)]
-        elif event.kind == "intervened":
-            intervention = from_json(event.payload["intervention"], lineage.voice)
-            interventions.setdefault(event.payload["step"], []).append(intervention)
+        match event.kind, event.payload:
+            case "founded", list(payload):
+                planted = (from_json(one, lineage.voice) for one in payload)
+                founders = [one.genome for one in planted if isinstance(one, Plant)]
+            case "intervened", {"step": int(step), "intervention": told}:
+                interventions.setdefault(step, []).append(from_json(told, lineage.voice))
+            case "founded" | "intervened", _:
+                raise LineageError(
+                    f"{lineage.path}: event {event.seq} of run {run.name!r}, {event.kind}, cannot be read; restore a "
+                    "backup, or branch a new run from one of its births",
+                    "damaged",
+                )
     if not founders:
         raise LineageError(
             f"{lineage.path}: run {run.name!r} has no founders recorded, so it was not begun by a runner and cannot be "

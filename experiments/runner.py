@@ -91,7 +91,7 @@ class Runner:
         self.state: State = "loading"
         self.reason = ""
         self.run_name = ""
-        self._origin, self._emit, self._clock = origin, on_event, clock
+        self._origin, self._on_event, self._clock = origin, on_event, clock
         self._make_executor = make_executor or executor_of
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -124,7 +124,7 @@ class Runner:
         Args:
             path: The lineage file; made when it is not there.
             config: All settings.
-            on_event: Told everything that happens, on the runner's thread; must be quick, and must not raise.
+            on_event: Told everything that happens, on the runner's thread; must be quick. Its errors are logged.
             base: Relative paths of the configuration begin here.
             founders: Instead of the configuration's, for a branch.
             branched_from: Run and birth of this file that it begins with.
@@ -191,10 +191,11 @@ class Runner:
     def _sit(self) -> None:
         self._enter("loading", "opening the lineage")
         begins = isinstance(self._origin, _Begin)
-        power_safe = isinstance(self._origin, _Begin) and self._origin.config.execution.power_safe
         who = "bark-lab, which begins a run" if begins else "bark-lab, which resumes a run"
-        with Lineage.write(self.path, who=who, power_safe=power_safe) as lineage:
+        with Lineage.write(self.path, who=who) as lineage:
             run = self._opened(lineage)
+            if run.config.execution.power_safe:
+                lineage.wait_for_disk()
             self.run_name = run.run.name
             self._worked_before, self._committed_before = run.worked_s, run.swarm.committed
             self._emit(run.begun())
@@ -224,11 +225,10 @@ class Runner:
         self._enter("loading", "loading the models") if self._goal == "running" else self._enter("paused")
         while True:
             self._obey(run, sitting)
-            over = run.over()
-            if self._goal == "running" and over is None:
+            if self._goal == "running":
                 self._tell(run.ask())
             room = min(executor.slots - executor.waiting(), len(run.jobs))
-            if self._goal == "running" and room > 0:  # also when it is over: a step that was begun is finished
+            if self._goal == "running" and room > 0:
                 executor.submit([run.jobs.popleft() for _ in range(room)])  # at once, so that they can share a batch
             if self._abandoned.is_set():
                 return "stopped", "ended at once"
@@ -236,22 +236,22 @@ class Runner:
                 self._collect(run, executor)
             elif self._goal == "stopping":
                 return "stopped", self.reason
-            elif over is not None and not run.jobs:
-                self._audit(run, executor)
-                return "done", over
             elif self._goal == "paused":
                 self._enter("paused")
                 self._await_command()
-
-    def _audit(self, run: RecordedRun, executor: Executor) -> None:
-        """Hears the best on texts that selection never heard; what a stop leaves undone, resuming does."""
-        executor.submit(run.audits())
-        while executor.waiting() and not self._abandoned.is_set():
-            self._tell(run.record_audit(evaluated) for evaluated in executor.collect(_WAIT_S))
+            elif not run.jobs and (over := run.over()) is not None:
+                return "done", over
 
     def _tell(self, events: Iterable[Event]) -> None:
         for event in events:
             self._emit(event)
+
+    def _emit(self, event: Event) -> None:
+        """A window that is in trouble must not end a night's work."""
+        try:
+            self._on_event(event)
+        except Exception:
+            logger.exception("%s could not be told", type(event).__name__)
 
     def _collect(self, run: RecordedRun, executor: Executor) -> None:
         """Waits for results, and takes them in one by one; a step that is over lets the next one begin."""
@@ -354,6 +354,7 @@ class Runner:
     def _leave_a_note(self, run: RecordedRun, error: BaseException) -> None:
         """Records why the run failed, if the file still takes anything."""
         try:
+            run.remember_time()
             run.lineage.set_state(run.run.run_id, "failed", _why(error))
         except (LineageError, OSError):
             logger.warning("the lineage could not take the reason why the run failed", exc_info=True)

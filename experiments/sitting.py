@@ -106,7 +106,7 @@ class Sitting:
             answers = self._answers.pop()
         else:
             answers = [one for group in self._answers for one in group if one.judgement_id == judgement_id]
-            self._answers = [group for group in self._answers if not set(map(id, group)) & set(map(id, answers))]
+            self._answers = [kept for group in self._answers if (kept := [one for one in group if one not in answers])]
             if not answers:
                 raise BarkError(f"judgement {judgement_id} was not given in this sitting, so it is not taken back here")
         withdrawn = [dataclasses.replace(one, withdrawn=True) for one in answers]

@@ -1,0 +1,232 @@
+"""How a run ends, and goes on where it ended: whole steps, audits, limits that are moved, what people say meanwhile."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up_studio import MadeUpStudio, made_up_voice
+from runner_builders import config, in_process, micro_space, run_at_once
+
+from bark_infinity.error_handling import BarkError
+from digital_evolution import Genome
+from evolution.interventions import Breed, Pin, Plant
+from experiments import events
+from experiments.evaluation import Job, Rendered
+from experiments.executors.in_process import InProcess
+from experiments.lineage import Lineage
+from experiments.lineage.verification import content_sha256, verify
+from experiments.recorded_run import RecordedRun
+from experiments.runner import Runner
+from experiments.sitting import Sitting
+
+
+def content(path: Path) -> str:
+    with Lineage.view(path) as lineage:
+        assert verify(lineage) == []
+        return content_sha256(lineage)
+
+
+def whole(path: Path, **how: Any) -> list[events.Event]:
+    said: list[events.Event] = []
+    runner = Runner.begin(path, config(**how), said.append, make_executor=in_process)
+    assert runner.run() == "done", runner.reason
+    return said
+
+
+def gone_on(path: Path, **conduct: Any) -> list[events.Event]:
+    said: list[events.Event] = []
+    runner = Runner.resume(path, 1, said.append, conduct=conduct, make_executor=in_process)
+    assert runner.run() == "done", runner.reason
+    return said
+
+
+@pytest.mark.parametrize("lag", [0, 1, 2])
+def test_what_was_begun_is_finished_also_after_a_kill_at_the_limit(tmp_path: Path, lag: int):
+    """With a lag, births of later steps are under way when the last step that counts is over."""
+    how = {"breeding": {"lag": lag}, "trials": {"held_out": ["Never heard before."]}}
+    whole(tmp_path / "whole.db", **how)
+    path = tmp_path / "killed.db"
+    with Lineage.write(path) as lineage:
+        run = RecordedRun.begin(lineage, config(**how))
+        studio = MadeUpStudio(micro_space())
+        while run.over() is None:
+            run.ask()
+            [evaluated] = studio.judge(studio.render([run.jobs.popleft()]))
+            run.tell(evaluated)
+        assert len(lineage.pending(1)) == 4 * lag
+    told = gone_on(path)
+    assert sum(isinstance(event, events.Told) for event in told) == 4 * lag
+    assert content(path) == content(tmp_path / "whole.db")
+
+
+@pytest.mark.parametrize("lag", [0, 1])
+def test_a_run_that_is_over_goes_on_as_if_it_had_the_higher_limit_from_the_start(tmp_path: Path, lag: int):
+    how = {"breeding": {"lag": lag}}
+    whole(tmp_path / "whole.db", **how, stop={"evaluations": 40})
+    whole(tmp_path / "longer.db", **how)
+    gone_on(tmp_path / "longer.db", stop={"evaluations": 40})
+    assert content(tmp_path / "longer.db") == content(tmp_path / "whole.db")
+
+
+def test_what_people_do_when_a_run_is_over_takes_effect_when_it_goes_on(tmp_path: Path):
+    path = tmp_path / "run.db"
+    whole(path, breeding={"lag": 1})
+    with Lineage.write(path) as lineage:
+        run = RecordedRun.resume(lineage, 1)
+        alive = [one.birth for one in run.swarm.algorithm.members()]
+        run.intervene(Plant(Genome("Planted words.", made_up_voice(micro_space(), "planted"))))
+        run.intervene(Breed((alive[0], alive[1])))
+        run.intervene(Pin(run.swarm.planned))  # planned, and not even asked for
+        run.conduct({"stop": {"evaluations": 60}})
+        run_at_once(run, 5)
+    gone_on(path)  # the same again, from the file
+    with Lineage.view(path) as lineage:
+        born = lineage.candidates(1, range(1, lineage.last_birth(1) + 1))
+    assert [one.genome.prompt for one in born].count("Planted words.") >= 1
+    assert any({parent.birth for parent in one.parents} == set(alive[:2]) for one in born)
+    assert content(path)
+
+
+class PatientStudio(MadeUpStudio):
+    """Waits before it renders what is held out."""
+
+    begun, go_on = threading.Event(), threading.Event()
+
+    def render(self, jobs: list[Job]) -> list[Rendered]:  # type: ignore[override]
+        if any(trial.text == "held out" for job in jobs for trial in job.trials):
+            self.begun.set()
+            assert self.go_on.wait(30)
+        return super().render(jobs)
+
+
+def test_commands_are_heard_while_the_best_are_audited_and_a_stop_leaves_the_rest_for_later(tmp_path: Path):
+    path, said, judged = tmp_path / "run.db", [], threading.Event()
+
+    def hear(event: events.Event) -> None:
+        said.append(event)
+        if isinstance(event, events.Judged):
+            judged.set()
+
+    how = {"trials": {"held_out": ["held out"]}}
+    make = partial(InProcess, partial(PatientStudio, micro_space()), 1, overlap=False)
+    runner = Runner.begin(path, config(**how), hear, make_executor=lambda config, base, say: make())
+    runner.start()
+    assert PatientStudio.begun.wait(30)
+    runner.send(events.Rate(1, 1.0))
+    runner.send(events.StopRun("enough"))
+    assert judged.wait(30)
+    PatientStudio.go_on.set()
+    assert runner.join(30)
+    assert (runner.state, runner.reason) == ("stopped", "enough")
+    assert sum(isinstance(event, events.Audited) for event in said) < 5
+    rest = gone_on(path)
+    assert sum(isinstance(event, events.Audited) for event in [*said, *rest]) == 5
+
+
+def test_a_paused_run_waits_also_when_its_limit_is_reached(tmp_path: Path):
+    path = tmp_path / "run.db"
+    whole(path)
+    states: list[str] = []
+    paused = threading.Event()
+
+    def hear(event: events.Event) -> None:
+        if isinstance(event, events.StateChanged):
+            states.append(event.state)
+            paused.set() if event.state == "paused" else None
+
+    runner = Runner.resume(path, 1, hear, make_executor=in_process, paused=True)
+    runner.start()
+    assert paused.wait(30)
+    runner.send(events.Continue())
+    assert runner.join(30)
+    assert states[-1] == "done"
+
+
+def test_objectives_and_weights_that_are_told_belong_together(tmp_path: Path):
+    weighted = dataclasses.replace(config(), weights=(3.0, 1.0))
+    said: list[events.Event] = []
+    runner = Runner.begin(tmp_path / "run.db", weighted, said.append, make_executor=in_process, paused=True)
+    runner.abandon()
+    runner.run()
+    [begun] = [event for event in said if isinstance(event, events.Begun)]
+    assert dict(zip(begun.objectives, begun.weights, strict=True)) == {"intelligibility": 3.0, "cleanliness": 1.0}
+
+
+def test_a_listener_that_breaks_does_not_end_the_run(tmp_path: Path):
+    def broken(event: events.Event) -> None:
+        raise RuntimeError("no window any more")
+
+    runner = Runner.begin(tmp_path / "run.db", config(stop={"evaluations": 4}), broken, make_executor=in_process)
+    assert runner.run() == "done"
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_power_safe_run_waits_for_the_disk_in_every_sitting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resumed: bool
+):
+    waited: list[int] = []
+    begun = RecordedRun.begun
+
+    def asked(run: RecordedRun) -> events.Begun:
+        [(synchronous,)] = run.lineage.query("PRAGMA synchronous")
+        waited.append(synchronous)
+        return begun(run)
+
+    monkeypatch.setattr(RecordedRun, "begun", asked)
+    how = config(execution={"power_safe": True}, stop={"evaluations": 4})
+    assert Runner.begin(tmp_path / "run.db", how, lambda event: None, make_executor=in_process).run() == "done"
+    if resumed:
+        gone_on(tmp_path / "run.db", stop={"evaluations": 8})
+    assert waited == [2] * (1 + resumed)  # FULL
+
+
+def test_largest_seed_runs(tmp_path: Path):
+    largest = dataclasses.replace(config(stop={"evaluations": 4}), seed=2**64 - 1)
+    runner = Runner.begin(tmp_path / "run.db", largest, lambda event: None, make_executor=in_process)
+    assert runner.run() == "done", runner.reason
+
+
+def test_run_that_cannot_be_bred_is_not_recorded(tmp_path: Path):
+    refused = config(algorithm={"kind": "novelty", "scales": {"f0_median_hz": -1.0}})
+    with Lineage.write(tmp_path / "run.db") as lineage:
+        with pytest.raises(BarkError, match="scales of novelty"):
+            RecordedRun.begin(lineage, refused)
+        assert lineage.runs() == ()
+
+
+def test_half_characters_of_commands_are_refused_and_the_run_goes_on(tmp_path: Path):
+    with pytest.raises(BarkError, match="half a character"):
+        Genome("half \ud800")
+    said: list[events.Event] = []
+    runner = Runner.begin(
+        tmp_path / "run.db", config(stop={"evaluations": 4}), said.append, make_executor=in_process, paused=True
+    )
+    runner.send(events.Remember(1, tag="half \ud800"))
+    runner.send(events.Continue())
+    assert runner.run() == "done"
+    assert "half a character" in next(event.text for event in said if isinstance(event, events.Notice))
+
+
+def test_one_answer_of_a_click_can_be_taken_back_and_then_the_other(tmp_path: Path):
+    with Lineage.write(tmp_path / "run.db") as lineage:
+        run = RecordedRun.begin(lineage, config())
+        run_at_once(run, 4)
+        sitting = Sitting(run)
+        first, second, *_ = sitting.hear(events.JudgePair(1, 2, bad=True))
+        assert isinstance(first, events.Judged)
+        assert isinstance(second, events.Judged)
+        assert sitting.hear(events.TakeBack(first.judgement_id))[0] == dataclasses.replace(first, withdrawn=True)
+        assert sitting.hear(events.TakeBack())[0] == dataclasses.replace(second, withdrawn=True)
+
+
+def test_experts_of_a_recipe_are_learned_from(tmp_path: Path):
+    from experiments.listeners import Listeners
+
+    expert = str(tmp_path)
+    judge = {"objectives": ["intelligibility", "preference"], "experts": [expert]}
+    assert expert in Listeners(config(judge=judge))._learner.version
