@@ -38,7 +38,7 @@ def births(count: int, seed: int = 0) -> dict[int, Score]:
 
 def told(scores: dict[int, Score], **options) -> PreferenceLearner:
     """A learner that has heard of births: twelve families."""
-    learner = PreferenceLearner(WEIGHTS, heads=False, **options)
+    learner = PreferenceLearner(WEIGHTS, **options)
     for birth, score in scores.items():
         learner.hear(birth, score, text="Hello there.", parents=(birth - 12,) if birth > 12 else ())
     return learner
@@ -192,7 +192,7 @@ def test_births_nobody_judged_change_nothing():
 
 
 def test_families_are_grandparents_so_that_they_do_not_run_out():
-    learner = PreferenceLearner(WEIGHTS, heads=False)
+    learner = PreferenceLearner(WEIGHTS)
     for birth in range(1, 30):
         learner.hear(birth, SCORES[birth], text="Hello.", parents=(birth - 1,) if birth > 1 else ())
     assert [learner._family(birth) for birth in (1, 2, 3, 4, 10)] == [1, 1, 1, 2, 8]
@@ -228,7 +228,7 @@ def test_what_was_learned_serves_another_run(tmp_path):
 def test_what_experts_heard_reaches_the_head_ensemble():
     rng = np.random.default_rng(2)
     scores = {}
-    for birth, score in births(80).items():
+    for birth, score in births(40).items():
         heard = {measure_name("ear", place): float(np.float32(rng.normal())) for place in range(WIDTH)}
         scores[birth] = Score("ok", terms=score.terms, measures={**score.measures, **heard})
     learner = PreferenceLearner(WEIGHTS, experts=("ear",))

@@ -9,7 +9,8 @@ Features are measured against a frozen reference, usual speech (`usual_speech`),
 the first birth on, and in another run. Fitting waits until somebody asks, so a thousand answers told at once cost
 little more than one. A fit after one more answer takes about 10 ms at 200 answers, and terms of 2,000 births 20 ms.
 Only when there is a third more to learn from (after 20, 27, 37, ... comparisons) are models compared on held-out
-choices, 0.1 to 0.5 s, with the head ensemble some seconds from 120 comparisons on; see `fusion.preference.ladder`.
+choices, which takes 0.1 to 0.5 s; see `fusion.preference.ladder`. The head ensemble is tried only where experts are
+named, for that takes 10 s to a minute, at 125 comparisons and at every third more.
 
 A rating says little by itself, for people's scales drift. It counts as a comparison with the same rater's latest other
 rating that differs, worth half an answer times the difference: a like and a dislike are half an answer.
@@ -120,7 +121,8 @@ class PreferenceLearner:
             have taught something better; none: every birth is as good as the next until then.
         experts: Names of the encoders whose numbers births' measures carry; see `fusion.preference.experts`.
         seed: Of the head ensemble.
-        heads: Whether the ensemble, and with it torch, may be tried at all.
+        heads: Whether the ensemble, and with it torch, may be tried at all; None: where experts are named. It takes
+            10 s to a minute of a core whenever it is tried.
         caution: Deviations of doubt taken off the utility in a term.
     """
 
@@ -130,13 +132,14 @@ class PreferenceLearner:
         *,
         experts: Sequence[str] = (),
         seed: int = 0,
-        heads: bool = True,
+        heads: bool | None = None,
         caution: float = 1.0,
     ) -> None:
         self._weights = MappingProxyType({name: one for name, one in (weights or {}).items() if name != NAME and one})
         self._mass = sum(self._weights.values())
         self._experts = tuple(experts)
-        self._seed, self._heads, self._caution = seed, heads, caution
+        self._seed, self._caution = seed, caution
+        self._heads = bool(self._experts) if heads is None else heads
         self._births: dict[int, _Birth] = {}
         self._answers: dict[int, Judgement | _Rating] = {}
         self._fitted: PreferenceModel | None = None  # None: something was said since
