@@ -137,7 +137,7 @@ class Hands:
         subprocess.run(["xdotool", *map(str, arguments)], check=True)
 
     def move(self, x: float, y: float) -> None:
-        self.tool("mousemove", int(x), int(y))
+        self.tool("mousemove", max(int(x), 0), max(int(y), 0))
         self.frames(3)
 
     def press(self, button: int = 1) -> None:

@@ -130,10 +130,9 @@ class Monkey:
                 hands.key("ctrl+a")
             hands.type(rng.choice(WORDS))
 
-
     def click(self, at: tuple[float, float], times: int = 1) -> None:
         """Quicker than a person's hand."""
-        self.hands.tool("mousemove", int(at[0]), int(at[1]))
+        self.hands.tool("mousemove", max(int(at[0]), 0), max(int(at[1]), 0))
         self.hands.frames(2)
         for _ in range(times):
             for what in ("mousedown", "mouseup"):
