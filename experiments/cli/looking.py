@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from bark_infinity.error_handling import BarkError
 from experiments.cli import chosen
 from experiments.cli.exits import FINE, NOT_FINE
 from experiments.cli.terminal import Painted, Part, Style, Terminal, duration, size
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from experiments.cli.main import Verbs
     from experiments.lineage import Lineage, Run
 
+_MANY = 20_000  # births from which on checking takes long
 _RECENT = 50  # births that the present speed is taken from
 _SHORTEST_WATCH_S, _LONGEST_WATCH_S = 0.2, 86_400.0
 _STATE_STYLES: dict[str, Style] = {"running": "accent", "done": "good", "paused": "warn", "failed": "bad"}
@@ -55,6 +59,7 @@ def verify(args: argparse.Namespace, terminal: Terminal) -> int:
     from experiments.lineage import verification
 
     with chosen.view(args.file) as lineage:
+        _say_how_much(lineage)
         problems = verification.verify(lineage)
         births = sum(lineage.last_birth(run.run_id) for run in lineage.runs()) if not problems else None
         content = verification.content_sha256(lineage, order=args.order) if not problems else None
@@ -70,6 +75,16 @@ def verify(args: argparse.Namespace, terminal: Terminal) -> int:
     terminal.say(f"{path}: ", Painted("every promise holds", "good"), f", {births:,} births")
     terminal.say(f"content sha256: {content}")
     return FINE
+
+
+def _say_how_much(lineage: Lineage) -> None:
+    """A word to whoever waits, where it takes long."""
+    waiting = Terminal.of(sys.stderr)
+    births = 0
+    with contextlib.suppress(BarkError):  # verify tells what is the matter
+        births = sum(lineage.last_birth(run.run_id) for run in lineage.runs())
+    if waiting.is_terminal and births > _MANY:
+        waiting.say(f"reading {births:,} births again, each with its hashes; this takes about a minute per 100,000")
 
 
 def _print_status(lineage: Lineage, name: str | None, terminal: Terminal) -> None:
