@@ -25,7 +25,7 @@ RECIPE: dict[str, Any] = {
     "breeding": {"step_size": 4, "control_share": 0.25},
     "judge": {"objectives": ["intelligibility", "cleanliness"]},
     "stop": {"evaluations": 24},
-    "execution": {"batch_size": 2, "clips": "none"},
+    "execution": {"workers": 0, "batch_size": 2, "clips": "none"},
 }
 
 

@@ -29,7 +29,7 @@ RECIPE = {
     "breeding": {"step_size": 4, "control_share": 0.25, "initial": 3},
     "judge": {"objectives": ["centroid_hz = 4000 ± 2000"], "gates": [], "recogniser": "none"},
     "stop": {"evaluations": 16},
-    "execution": {"clips": "none", "device": "cpu"},
+    "execution": {"workers": 0, "clips": "none", "device": "cpu"},
 }
 
 

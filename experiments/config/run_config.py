@@ -198,9 +198,9 @@ class StopLimits:
 class Execution:
     """How the work is done; changes nothing in the result."""
 
-    workers: int = described(0, "processes that render and judge; 0: this one, without protection from a hanging model")
+    workers: int = described(1, "processes that render and judge; 0: this one, without protection from a model that hangs")
     batch_size: int = described(4, "candidates rendered together")
-    time_limit_s: float = described(600.0, "longest time for one batch of a worker; its candidates fail after that")
+    time_limit_s: float = described(600.0, "longest time for one batch of a worker; after that each is tried once more, alone")
     device: str = described("auto", "auto, cpu, cuda, cuda:n or mps")
     offload: str = described("auto", "one stage in memory at a time", ("auto", "on", "off"))
     clips: str = described("elites", "audio kept as files; tokens are always kept", ("all", "elites", "none"))
