@@ -204,7 +204,7 @@ def test_compared_clips_are_equally_loud_and_never_clip(gain, number):
 
 def test_settings_are_read_back(tmp_path):
     path = tmp_path / "deep" / "window.json"
-    wanted = Settings(theme="light", scale=1.5, density=24, output_folder="/somewhere", rater="ada")
+    wanted = Settings(theme="light", scale=1.5, density=24, output_folder="/somewhere", lineage="night.db")
     assert settings_file.save(wanted, path) == ""
     assert settings_file.load(path) == (wanted, "")
 
@@ -275,3 +275,19 @@ def test_help_is_quick_and_loads_no_library():
     program = "import sys, victor_bark_fusion_gui; print({'dearpygui', 'numpy', 'torch'} & set(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "set()"
+
+
+def test_missing_and_broken_fonts_are_replaced_and_said(tmp_path):
+    (tmp_path / "broken.ttf").write_bytes(b"this is no font" * 40)
+    program = (
+        "import sys; from pathlib import Path; import dearpygui.dearpygui as dpg; from window import fonts\n"
+        "fonts._FILES = {'latin': (Path(sys.argv[1]),), 'cjk': (Path('nowhere.ttf'),)}\n"
+        "dpg.create_context(); made = fonts.Fonts(1.0); made.bind()\n"
+        "print(made.of('cjk'), made.of('latin', 'title'), made.drop('cjk'), made.notices[0])\n"
+        "dpg.destroy_context()"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "broken.ttf")]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("0 0 0 no font for Latin")
+    assert "Korean" in ran.stdout

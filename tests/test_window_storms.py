@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from window_hands import result_of
 
 pytestmark = pytest.mark.gui
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_a_thousand_judgements_and_hundreds_of_births_at_once_all_arrive(tmp_path):
@@ -37,3 +42,16 @@ def test_a_monkey_breaks_nothing_and_loses_no_judgement(tmp_path, actions, seed)
     assert found["closed"]
     assert found["recorded"] == found["rated"]
     assert found["problems"] == []
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"SQLite format 3\0 and then rubbish" * 50, b"\x89PNG"], ids=["empty", "torn", "foreign"]
+)
+def test_a_file_that_is_no_lineage_is_refused_in_one_sentence(tmp_path, content):
+    path = tmp_path / "night.db"
+    path.write_bytes(content)
+    command = [sys.executable, "victor_bark_fusion_gui.py", "--lineage", str(path)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 2
+    assert "night.db" in ran.stderr
+    assert "Traceback" not in ran.stderr

@@ -93,8 +93,8 @@ def find_files() -> dict[str, Path]:
     return found
 
 
-def line_metrics(path: Path) -> tuple[float, float]:
-    """Ascent and height of a font's line in em, from its ``hhea`` table; (0.95, 1.2) where that cannot be read.
+def line_metrics(path: Path) -> tuple[float, float] | None:
+    """Ascent and height of a font's line in em, from its ``hhea`` table; None where the file is no outline font.
 
     Dear PyGui sizes fonts by line height, which differs by a third between families, and draws lines from the top. By
     these, letters are equally large, and stand on one line.
@@ -116,8 +116,8 @@ def line_metrics(path: Path) -> tuple[float, float]:
             ascent, descent = struct.unpack(">hh", file.read(4))
         above, height = ascent / units, (ascent - descent) / units
     except (OSError, struct.error, KeyError, ZeroDivisionError):
-        return 0.95, 1.2
-    return (above, height) if 0.8 < height < 2.5 and 0 < above < height else (0.95, 1.2)
+        return None
+    return (above, height) if 0.8 < height < 2.5 and 0 < above <= height else None
 
 
 class Fonts:
@@ -140,7 +140,11 @@ class Fonts:
                 path = files.get(family)
                 if path is None:
                     continue
-                above, height = line_metrics(path)
+                metrics = line_metrics(path)
+                if metrics is None:
+                    logger.warning("font %s cannot be read and is left out", path)
+                    continue
+                above, height = metrics
                 roles: tuple[Role, ...] = ("title",) if family == "bold" else ("body", "small", "title")
                 for role in ("mono",) if family == "mono" else roles:
                     em = EM[role] * (_SIGNS if family == "symbols" else 1.0) * scale

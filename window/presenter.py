@@ -32,7 +32,7 @@ from window.palette import Palette
 from window.panel import Item, Place, Recalled, Role
 from window.player import Player
 from window.settings import Settings
-from window.sources import CaughtUp, NoSource, Source
+from window.sources import NoSource, Recap, Source
 from window.theme import Themes
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,6 @@ class Presenter:
         self.present.selection.select(None)
         self.present.selection.mark(())
         self.present.waves.forget()
-        self.present.log.recording = False  # until it has caught up
         self.present.run_state.open(source.opened)
         self.timeline = Timeline()
         self.board = self.present
@@ -116,9 +115,9 @@ class Presenter:
                 event = self.source.events.get_nowait()
             except queue.Empty:
                 break
-            if isinstance(event, CaughtUp):
-                self.present.log.recording = True
-                if told := self.present.run_state.told:
+            if isinstance(event, Recap):
+                self.present.log.recording = event.over
+                if event.over and (told := self.present.run_state.told):
                     self.say(f"{self.present.run_state.name}: {told} births were told before")
             else:
                 self.take_in(event)

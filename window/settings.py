@@ -34,7 +34,6 @@ class Settings:
         device: Where the engine runs: ``auto``, ``cpu``, ``cuda``, ``mps``.
         output_folder: Where clips, voices and new lineages are saved; empty: ``Victor Bark Fusion`` among documents.
         lineage: The file that was open last.
-        rater: Who judges.
     """
 
     theme: ThemeName = "dark"
@@ -43,7 +42,6 @@ class Settings:
     device: str = "auto"
     output_folder: str = ""
     lineage: str = ""
-    rater: str = ""
 
     @property
     def folder(self) -> Path:

@@ -41,11 +41,13 @@ LAST_WORDS_S = 3.0  # for a run that is abandoned to let go of its file
 
 
 @dataclass(frozen=True)
-class CaughtUp:
-    """What was recorded before is told; from here on, events happen now."""
+class Recap:
+    """What comes now happened before; when it is ``over``, events happen now again."""
+
+    over: bool
 
 
-News = Event | CaughtUp
+News = Event | Recap
 Begin = Callable[[Callable[[Event], None]], "Runner"]
 """Makes the runner, given what it tells its events to."""
 
@@ -218,13 +220,14 @@ class WatchedRun:
         try:
             with Lineage.view(self.path) as lineage:
                 follower = Follower(lineage, self._run_id)
+                self.events.put(Recap(over=False))
                 while not self._ended.is_set():
                     news = follower.poll()
                     for event in news:
                         self.events.put(event)
                     if not news:
                         if not self.caught_up.is_set():
-                            self.events.put(CaughtUp())
+                            self.events.put(Recap(over=True))
                             self.caught_up.set()
                         self._ended.wait(LOOK_S)
         except (BarkError, OSError) as error:
@@ -276,6 +279,7 @@ class OwnRun:
 
     def _work(self) -> None:
         if self._resumes:
+            self.events.put(Recap(over=False))
             try:
                 with Lineage.view(self.path) as lineage:
                     for event in events_of(lineage, lineage.run(self._resumes).run_id):
@@ -284,7 +288,7 @@ class OwnRun:
             except (BarkError, OSError) as error:
                 self.events.put(StateChanged("failed", str(error)))
                 return
-        self.events.put(CaughtUp())
+            self.events.put(Recap(over=True))
         self._runner.run()
 
     def _tell(self, event: Event) -> None:

@@ -88,18 +88,20 @@ class BoardPanel:
         for item, wide in zip(self._filters.values(), (76, 58, 92, 60), strict=True):
             dpg.configure_item(item, pos=(x, px(4)), width=px(wide), height=px(25))
             x += px(wide + 4)
-        dpg.configure_item(self._count, pos=(x + px(8), px(8)))
+        dpg.configure_item(self._count, pos=(x + px(8), px(7)))
         x += px(96)
         for item in (self._back, self._next):
             dpg.configure_item(item, pos=(x, px(4)), width=px(24), height=px(25))
             x += px(26)
-        dpg.configure_item(self._breed, pos=(x + px(14), px(4)), height=px(25))
-        dpg.configure_item(self._unmark, pos=(x + px(14 + 190), px(4)), height=px(25))
-        x = width - px(4)
+        right = width - px(4)
         for item in reversed(self._densities.values()):
-            x -= px(34)
-            dpg.configure_item(item, pos=(x, px(4)), width=px(32), height=px(25))
-        dpg.configure_item(self._cards_word, pos=(x - px(40), px(8)))
+            right -= px(34)
+            dpg.configure_item(item, pos=(right, px(4)), width=px(32), height=px(25))
+        self._breed_width = max(min(right - x - px(76), px(182)), px(60))
+        dpg.configure_item(self._breed, pos=(x + px(10), px(4)), width=self._breed_width, height=px(25))
+        dpg.configure_item(self._unmark, pos=(x + px(14) + self._breed_width, px(4)), width=px(48), height=px(25))
+        roomy = right - x > px(14 + 182 + 56 + 48)
+        dpg.configure_item(self._cards_word, pos=(right - px(40), px(7)), show=roomy)
 
     def _arrange(self, count: int) -> None:
         px = self._desk.px
@@ -178,7 +180,7 @@ class BoardPanel:
         dpg.configure_item(self._unmark, show=bool(marked))
         if marked:
             names = " × ".join(f"#{birth}" for birth in marked[:3]) + (" …" if len(marked) > 3 else "")
-            dpg.configure_item(self._breed, label=f"breed {names}", width=desk.px(182))
+            dpg.configure_item(self._breed, label=f"breed {names}")
 
     def _move_head(self) -> None:
         birth, share = self._desk.playhead()

@@ -42,6 +42,7 @@ class Card:
         self.explained: object = None  # what the explanation is of
         self._width = self._height = 0
         self._shown: tuple[object, ...] = ()
+        self._play_words = ("▶ play", "■ stop")
         tag = f"board.{place}"
         self.root = dpg.add_child_window(
             parent=parent, tag=tag, no_scrollbar=True, no_scroll_with_mouse=True, show=False
@@ -108,6 +109,8 @@ class Card:
         dpg.configure_item(self._title, pos=(pad, px(7)))
         play = min(px(76), max(inner - 5 * px(29), px(30)))
         dpg.configure_item(self._play, pos=(pad, below), width=play, height=button)
+        self._play_words = ("▶ play", "■ stop") if play >= px(70) else ("▶", "■")
+        dpg.configure_item(self._play, label=self._play_words[0])
         step = min(px(30), max((inner - play - px(12)) // len(_BUTTONS), px(18)))
         for number, name in enumerate(self._buttons):
             dpg.configure_item(
@@ -141,7 +144,7 @@ class Card:
         if marked != before[3]:
             dpg.bind_item_theme(self._buttons["breed"], self._desk.theme("quiet.on" if marked else "quiet"))
         if playing != before[4]:
-            dpg.configure_item(self._play, label="■ stop" if playing else "▶ play")
+            dpg.configure_item(self._play, label=self._play_words[playing])
             dpg.bind_item_theme(self._play, self._desk.theme("accent") if playing else 0)
             self._wave.play(0.0 if playing else None)
 
