@@ -11,7 +11,7 @@ from bark_infinity.error_handling import BarkError
 from experiments.cli import chosen
 from experiments.cli.exits import FINE, NOT_FINE
 from experiments.cli.hearing import Ears
-from experiments.cli.terminal import Painted, Terminal
+from experiments.cli.terminal import Painted, Terminal, counted
 
 if TYPE_CHECKING:
     from experiments.cli.main import Verbs
@@ -138,7 +138,7 @@ def import_(args: argparse.Namespace, terminal: Terminal) -> int:
         )
         return NOT_FINE if any(imported.problems for _, imported in told) else FINE
     for folder, imported in told:
-        terminal.say(f"{folder}: {len(imported.voices)} voices stored in {args.file}")
+        terminal.say(f"{folder}: {counted(len(imported.voices), 'voice')} stored in {args.file}")
         for name, voice in imported.voices.items():
             terminal.say(f"  {voice.sha256[:12]}  {voice.duration_s:5.1f} s  {name}", cut=True)
         for name in imported.duplicates:

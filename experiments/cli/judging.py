@@ -21,7 +21,7 @@ from experiments.cli import chosen
 from experiments.cli.exits import FINE
 from experiments.cli.hearing import Ears
 from experiments.cli.playback import Player, evened, find_player
-from experiments.cli.terminal import Painted, Terminal
+from experiments.cli.terminal import Painted, Terminal, counted
 
 if TYPE_CHECKING:
     from experiments.cli.main import Verbs
@@ -81,7 +81,7 @@ class _Sitting:
                 break
         for sentence in self._learner.learned().sentences():
             self._terminal.say(sentence)
-        self._terminal.say(f"{len(self._given)} answers recorded in {self._lineage.path}")
+        self._terminal.say(f"{counted(len(self._given), 'answer')} recorded in {self._lineage.path}")
 
     def _ask(self) -> bool:
         question = self._question()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bark_infinity.error_handling import BarkError
 from experiments.cli import chosen
 from experiments.cli.exits import FINE, NOT_FINE
-from experiments.cli.terminal import Painted, Part, Style, Terminal, duration, size
+from experiments.cli.terminal import Painted, Part, Style, Terminal, counted, duration, size
 
 if TYPE_CHECKING:
     from experiments.cli.main import Verbs
@@ -70,9 +70,10 @@ def verify(args: argparse.Namespace, terminal: Terminal) -> int:
     for problem in problems:
         terminal.say(Painted("problem: ", "bad"), problem)
     if problems:
-        terminal.say(f"{path}: {len(problems)} problems; keep a copy of the file, and restore a backup if you have one")
+        found = counted(len(problems), "problem")
+        terminal.say(f"{path}: {found}; keep a copy of the file, and restore a backup if you have one")
         return NOT_FINE
-    terminal.say(f"{path}: ", Painted("every promise holds", "good"), f", {births:,} births")
+    terminal.say(f"{path}: ", Painted("every promise holds", "good"), f", {counted(births or 0, 'birth')}")
     terminal.say(f"content sha256: {content}")
     return FINE
 

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 _RECIPE = "voices"
 # `evolve` is for a first look: every candidate says the person's own words, and a few minutes are enough.
 _FIRST_LOOK = (
-    "trials.texts=[]",
     "trials.held_out=[]",
     'judge.gates=["tokens", "sound", "speaker"]',  # unclear words cost score instead of everything: micro-Bark mumbles
     "algorithm.population=8",
@@ -107,7 +106,7 @@ def evolve(args: argparse.Namespace, terminal: Terminal) -> int:
     """Evolves for a person's own words."""
     from bark_infinity.audio import safe_stem
 
-    words = [f"founders.prompts={_toml(args.texts)}"]
+    words = [f"founders.prompts={_toml(args.texts)}", "trials.texts=[]"]  # a recipe's would be said instead
     if args.voices:  # files as they are named here, wherever the recipe lies
         files = [
             str(Path(one).resolve()) if one.endswith(".npz") and Path(one).is_file() else one for one in args.voices

@@ -183,6 +183,11 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def counted(count: int, what: str) -> str:
+    """A number of things: ``1 birth``, ``2,000 births``."""
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
+
+
 def duration(seconds: float) -> str:
     """A time span in the two units that matter: ``42 s``, ``3 min 5 s``, ``2 h 10 min``, ``3 d 4 h``."""
     whole = max(0, round(seconds))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bark_infinity.error_handling import BarkError
 from experiments.cli import chosen
 from experiments.cli.exits import FINE
-from experiments.cli.terminal import Painted, Part, Style, Terminal
+from experiments.cli.terminal import Painted, Part, Style, Terminal, counted
 
 if TYPE_CHECKING:
     from experiments.cli.main import Verbs
@@ -184,11 +184,11 @@ def _summary(lineage: Lineage, run: Run, birth: int) -> str:
     from experiments.lineage import ancestry
 
     known = ancestry.ancestors(lineage, run.run_id, birth, limit=_MOST_COUNTED)
-    count = f"{len(known):,}" if len(known) < _MOST_COUNTED else f"{_MOST_COUNTED:,} or more"
+    count = counted(len(known), "ancestor") if len(known) < _MOST_COUNTED else f"{_MOST_COUNTED:,} or more ancestors"
     line = ancestry.primary_line(lineage, run.run_id, birth)
     if len(line) == 1:
         return f"#{birth} has no ancestors"
-    return f"#{birth} has {count} ancestors; its primary line is {len(line):,} long and begins with #{line[-1]}"
+    return f"#{birth} has {count}; its primary line is {len(line):,} long and begins with #{line[-1]}"
 
 
 def _facts(card: Card) -> dict[str, Any]:

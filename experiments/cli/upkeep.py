@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from experiments.cli import chosen
 from experiments.cli.exits import FINE
-from experiments.cli.terminal import Terminal, size
+from experiments.cli.terminal import Terminal, counted, size
 
 if TYPE_CHECKING:
     from experiments.cli.main import Verbs
@@ -42,8 +42,8 @@ def gc(args: argparse.Namespace, terminal: Terminal) -> int:
         terminal.json({"file": str(path), **vars(gone), "bytes_before": before, "bytes_after": after})
         return FINE
     terminal.say(
-        f"{path}: let go of the tokens of {gone.voices:,} renderings ({size(gone.token_bytes)}), {gone.clips:,} clips "
-        f"and {gone.files:,} files ({size(gone.file_bytes)})"
+        f"{path}: let go of the tokens of {counted(gone.voices, 'rendering')} ({size(gone.token_bytes)}), "
+        f"{counted(gone.clips, 'clip')} and {counted(gone.files, 'file')} ({size(gone.file_bytes)})"
     )
     if args.compact:
         terminal.say(f"the file shrank from {size(before)} to {size(after)}")
@@ -61,7 +61,7 @@ def migrate(args: argparse.Namespace, terminal: Terminal) -> int:
         chosen.view(args.file).close()  # says what is the matter
     backups = set(args.file.parent.glob(f"{args.file.stem}.v*.backup.db"))
     with Lineage.write(args.file, who="bark-lab migrate") as lineage:
-        terminal.say(f"{lineage.path} is of the current schema, with {len(lineage.runs())} runs")
+        terminal.say(f"{lineage.path} is of the current schema, with {counted(len(lineage.runs()), 'run')}")
     for backup in sorted(set(args.file.parent.glob(f"{args.file.stem}.v*.backup.db")) - backups):
         terminal.say(f"a copy as it was before is in {backup}")
     return FINE
