@@ -130,9 +130,10 @@ class App:
         presenter.resumed = self.dialogs.resume_shown
         presenter.branched = self.dialogs.ask_to_branch
         presenter.asked_for_path = self.dialogs.ask_for_path
-        compare = panels.get("compare")
+        cards, compare = panels.get("board"), panels.get("compare")
+        assert isinstance(cards, BoardPanel)
         assert isinstance(compare, ComparePanel)
-        self._keyboard = Keyboard(presenter, lambda: self.layout.page, compare, self.dialogs.any_open)
+        self._keyboard = Keyboard(presenter, lambda: self.layout.page, cards, compare, self.dialogs.any_open)
         with dpg.handler_registry(tag="attention"):
             dpg.add_mouse_move_handler(callback=self.loop.wake)
             dpg.add_mouse_wheel_handler(callback=self.loop.wake)

@@ -22,9 +22,8 @@ from collections.abc import Callable
 import dearpygui.dearpygui as dpg
 
 from evolution.interventions import Pin, Unpin
-from experiments.board.cards import GRIDS
 from experiments.events import Intervene
-from window.panels.board import judge
+from window.panels.board import BoardPanel, judge
 from window.panels.compare import ComparePanel
 from window.presenter import Presenter
 
@@ -47,14 +46,21 @@ class Keyboard:
     Args:
         presenter: Does them.
         page: Which page of the middle is shown.
+        cards: The page of cards.
         compare: The compare page.
         blocked: Whether a dialog is open.
     """
 
     def __init__(
-        self, presenter: Presenter, page: Callable[[], str], compare: ComparePanel, blocked: Callable[[], bool]
+        self,
+        presenter: Presenter,
+        page: Callable[[], str],
+        cards: BoardPanel,
+        compare: ComparePanel,
+        blocked: Callable[[], bool],
     ) -> None:
-        self._presenter, self._page, self._compare, self._blocked = presenter, page, compare, blocked
+        self._presenter, self._page, self._cards = presenter, page, cards
+        self._compare, self._blocked = compare, blocked
         with dpg.handler_registry(tag="keyboard"):
             dpg.add_key_press_handler(callback=self._pressed)
 
@@ -115,7 +121,7 @@ class Keyboard:
 
     def _move(self, right: int, down: int) -> None:
         cards, selection = self._presenter.board.cards, self._presenter.board.selection
-        columns = GRIDS[cards.count][0]
+        columns = self._cards.columns
         at = cards.places.index(selection.birth) if selection.birth in cards.places else None
         if at is None or selection.birth is None:
             target = 0

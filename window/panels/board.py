@@ -8,12 +8,15 @@ from evolution.interventions import Pin, Unpin
 from experiments.board.board import Board
 from experiments.board.cards import DENSITIES, FILTERS, GRIDS, facts
 from experiments.board.explaining import explained
+from experiments.board.text import shortened
 from experiments.events import Intervene, Rate, TakeBack
 from window.panel import Desk, Item
 from window.panels.card import Card
 
 _BAR = 36
 _GAP = 8
+_LEAST = (172, 122)  # a card is never smaller; where they do not fit there are fewer in a row, and the board scrolls
+_ROOMY = 640  # width from which the bar has room for the number of cards
 _MENU = (
     ("voice", "Save its voice (.npz)"),
     ("clip", "Save its clip (.wav)"),
@@ -65,7 +68,11 @@ class BoardPanel:
         dpg.bind_item_font(self._cards_word, desk.font("cards", "small"))
         for item in (*self._densities.values(), self._back, self._next, self._unmark):
             dpg.bind_item_theme(item, desk.theme("quiet"))
-        self._cards = [Card(place, parent, desk, self._act) for place in range(max(DENSITIES))]
+        self._area = dpg.add_child_window(parent=parent, tag="board.area", border=False)
+        dpg.bind_item_theme(self._area, desk.theme("bare"))
+        self._cards = [Card(place, self._area, desk, self._act) for place in range(max(DENSITIES))]
+        self.columns = GRIDS[DENSITIES[0]][0]
+        self._looked: int | None = None
         self._empty = dpg.add_text("", parent=parent, color=desk.palette.muted, show=False)
         with dpg.window(popup=True, show=False, tag="board.menu", no_title_bar=True, min_size=(10, 10)):
             dpg.add_spacer(height=desk.px(3))
@@ -94,28 +101,42 @@ class BoardPanel:
             dpg.configure_item(item, pos=(x, px(4)), width=px(24), height=px(25))
             x += px(26)
         right = width - px(4)
+        roomy = width >= px(_ROOMY)
         for item in reversed(self._densities.values()):
-            right -= px(34)
-            dpg.configure_item(item, pos=(right, px(4)), width=px(32), height=px(25))
+            right -= px(34) if roomy else 0
+            dpg.configure_item(item, pos=(right, px(4)), width=px(32), height=px(25), show=roomy)
         self._breed_width = max(min(right - x - px(76), px(182)), px(60))
         dpg.configure_item(self._breed, pos=(x + px(10), px(4)), width=self._breed_width, height=px(25))
         dpg.configure_item(self._unmark, pos=(x + px(14) + self._breed_width, px(4)), width=px(48), height=px(25))
-        roomy = right - x > px(14 + 182 + 56 + 48)
-        dpg.configure_item(self._cards_word, pos=(right - px(40), px(7)), show=roomy)
+        wordy = right - x > px(14 + 182 + 56 + 48)
+        dpg.configure_item(self._cards_word, pos=(right - px(40), px(7)), show=wordy)
+        dpg.configure_item(self._area, pos=(0, px(_BAR)), width=width, height=max(height - px(_BAR), 1))
 
     def _arrange(self, count: int) -> None:
         px = self._desk.px
         columns, rows = GRIDS[count]
-        gap, top = px(_GAP), px(_BAR)
-        wide = (self._width - gap * (columns - 1)) / columns
-        tall = (self._height - top - gap * (rows - 1)) / rows
+        gap, height = px(_GAP), self._height - px(_BAR)
+        width = self._width
+        self.columns = max(1, min(columns, (width + gap) // (px(_LEAST[0]) + gap)))
+        rows = -(-count // self.columns)
+        tall = (height - gap * (rows - 1)) / rows
+        if tall < px(_LEAST[1]):
+            tall, width = px(_LEAST[1]), width - px(12)  # the bar that scrolls
+        wide = (width - gap * (self.columns - 1)) / self.columns
         for card in self._cards:
             if card.place >= count:
                 card.hide()
                 continue
-            row, column = divmod(card.place, columns)
-            x, y = round(column * (wide + gap)), round(top + row * (tall + gap))
+            row, column = divmod(card.place, self.columns)
+            x, y = round(column * (wide + gap)), round(row * (tall + gap))
             card.move(x, y, max(round((column + 1) * (wide + gap) - gap) - x, 1), max(int(tall), 1))
+
+    def _scroll_to(self, place: int) -> None:
+        """Brings a card into sight."""
+        top, tall = self._cards[place].extent()
+        now, seen = dpg.get_y_scroll(self._area), self._height - self._desk.px(_BAR)
+        if top < now or top + tall > now + seen:
+            dpg.set_y_scroll(self._area, max(top + (tall - seen) / 2, 0))
 
     # -- showing ------------------------------------------------------------------------------------------------
 
@@ -153,6 +174,10 @@ class BoardPanel:
             if judged != card.explained:
                 card.explained = judged
                 dpg.set_value(card.explanation, explained(known, births))
+        if selection.birth != self._looked:
+            self._looked = selection.birth
+            if selection.birth in cards.places:
+                self._scroll_to(cards.places.index(selection.birth))
         self._show_bar(board)
         nothing = not cards.shown()
         dpg.configure_item(self._empty, show=nothing)
@@ -180,7 +205,8 @@ class BoardPanel:
         dpg.configure_item(self._unmark, show=bool(marked))
         if marked:
             names = " × ".join(f"#{birth}" for birth in marked[:3]) + (" …" if len(marked) > 3 else "")
-            dpg.configure_item(self._breed, label=f"breed {names}")
+            room = self._breed_width - desk.px(16)
+            dpg.configure_item(self._breed, label=shortened(f"breed {names}", room, desk.width))
 
     def _move_head(self) -> None:
         birth, share = self._desk.playhead()

@@ -40,7 +40,7 @@ class Card:
         self.place, self._desk, self._act = place, desk, act
         self.birth: int | None = None
         self.explained: object = None  # what the explanation is of
-        self._width = self._height = 0
+        self._width = self._height = self._top = 0
         self._shown: tuple[object, ...] = ()
         self._play_words = ("▶ play", "■ stop")
         tag = f"board.{place}"
@@ -98,6 +98,7 @@ class Card:
     def move(self, x: int, y: int, width: int, height: int) -> None:
         """Gives the card its place and size."""
         dpg.configure_item(self.root, pos=(x, y), width=width, height=height, show=True)
+        self._top = y
         if (width, height) == (self._width, self._height):
             return
         self._width, self._height = width, height
@@ -117,6 +118,10 @@ class Card:
                 self._buttons[name], pos=(pad + play + px(6) + number * step, below), width=step - px(2), height=button
             )
         self._shown = ()
+
+    def extent(self) -> tuple[int, int]:
+        """How far down it begins, and how tall it is, in real pixels."""
+        return self._top, self._height
 
     def hide(self) -> None:
         """Takes the card off the board."""
