@@ -157,7 +157,7 @@ class Swarm:
     Args:
         founders: Born first, in this order; equal ones once.
         operators: By the gene they vary, then by name. Voice operators wait for parents that have a voice; those of
-            no parents make immigrants.
+            no parents make immigrants. Where there are none of these, edits of founders do.
         algorithm: A fresh one.
         settings: None takes the defaults.
         immigrate: Makes immigrants and the control arm; None takes `immigrants` of these founders and operators.
@@ -191,8 +191,10 @@ class Swarm:
         self._credit = OperatorCredit(self._operators, self.settings.floor, self.settings.discount)
         self._contest = Contest(self.settings.control_share)
         self._founders = list({genome.sha256: genome for genome in founders}.values())
-        self._immigrate = immigrate or immigrants(self._founders, [one for one in given if not one[1].arity])
         self._keeps_words = frozenset(keeps_words)
+        makers = [one for one in given if not one[1].arity]
+        edits = [one for one in given if one[1].arity == 1 and one[1].cost == "edit"]
+        self._immigrate = immigrate or immigrants(self._founders, makers, edits, self._may_vary)
         self._planned: dict[int, Candidate] = {}  # births that are not committed, whole steps of them
         self._told: dict[int, tuple[Candidate, Evaluation]] = {}  # of those
         self._unasked: deque[int] = deque()
@@ -422,7 +424,7 @@ class Swarm:
                 self._held[candidate.birth] = (candidate, evaluation)
             if candidate.birth in self._adults:
                 self._adults[candidate.birth] = candidate
-            if candidate.render_first is None:
+            if candidate.render_first is None and candidate.operator != "control":
                 self._seen.add(short_hash(candidate.genome))  # its voice may have been rendered since
             self._statuses.append(status)
             self.committed += 1
@@ -449,7 +451,7 @@ class Swarm:
             self.statistics[candidate.operator]["births"] += 1
             if candidate.birth in self._adults:
                 self._adults[candidate.birth] = candidate
-            if candidate.render_first is None:
+            if candidate.render_first is None and candidate.operator != "control":  # which stands in nobody's way
                 self._seen.add(short_hash(candidate.genome))
             self._planned[birth] = candidate
             self._lines.append(candidate.parents[0].birth if candidate.parents else 0)

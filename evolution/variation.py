@@ -50,16 +50,46 @@ def _applied(gene: Gene, operator: Operator[Any], parents: Sequence[Genome], dra
 
 
 Immigrate = Callable[[Rng], Draft]
+MayVary = Callable[[str, Sequence[Genome]], bool]  # an operator's name, and parents
+_BLIND_EDITS = 4  # of a newcomer, at most
 
 
-def immigrants(founders: Sequence[Genome], makers: Sequence[tuple[Gene, Operator[Any]]]) -> Immigrate:
-    """Founders drawn at random, with a gene that an operator without parents makes; unchanged where there is none."""
+def immigrants(
+    founders: Sequence[Genome],
+    makers: Sequence[tuple[Gene, Operator[Any]]],
+    edits: Sequence[tuple[Gene, Operator[Any]]] = (),
+    may_vary: MayVary = lambda name, parents: True,
+) -> Immigrate:
+    """Founders drawn at random, with a gene that an operator without parents makes.
+
+    Where there is none, as for prompts, newcomers are founders after a few edits that nobody selected: what chance
+    finds. The choices of the n-th edit are called ``n/name``, the edit itself ``n/operator``.
+
+    Args:
+        founders: At least one.
+        makers: Operators of no parents, by gene.
+        edits: Operators of one parent that render nothing, by gene.
+        may_vary: Whether an edit is allowed.
+    """
 
     def immigrate(rng: Rng) -> Draft:
         founder = founders[int(rng.integers(len(founders)))]
-        if not makers:
-            return Draft(founder)
-        gene, operator = makers[int(rng.integers(len(makers)))]
-        return _applied(gene, operator, [founder], operator.draw([], rng))
+        if makers:
+            gene, operator = makers[int(rng.integers(len(makers)))]
+            return _applied(gene, operator, [founder], operator.draw([], rng))
+        draft = Draft(founder)
+        for time in range(1, int(rng.integers(1, _BLIND_EDITS + 1)) + 1):
+            fit = [(gene, operator) for gene, operator in edits if may_vary(operator.name, [draft.genome])]
+            if not fit:
+                break
+            gene, operator = fit[int(rng.integers(len(fit)))]
+            try:
+                edited = vary(gene, operator, [draft.genome], rng)
+            except BarkError:
+                continue  # this one cannot be edited so
+            named = {f"{time}/{name}": value for name, value in edited.parameters.items()}
+            parameters = {**draft.parameters, f"{time}/operator": operator.name, **named}
+            draft = dataclasses.replace(edited, parameters=parameters)
+        return draft
 
     return immigrate

@@ -26,7 +26,7 @@ from bark_infinity.requests import Rendering
 from digital_evolution import Candidate, Evaluation, Genome
 from evolution.interventions import Intervention, Plant, Revise, from_json, to_json
 from experiments import breeding
-from experiments.config.run_config import RunConfig
+from experiments.config.run_config import MOST_TRIALS, RunConfig
 from experiments.evaluation import Evaluated, Job, evaluation_of
 from experiments.events import Asked, Audited, Begun, Clip, Committed, Event, Intervened, Judged, Rescored, Told
 from experiments.lineage import Lineage, LineageError, Run, browse, clips
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 AUDITED = 5
 """So many of the best are heard on held-out texts when a run is over."""
 
-AUDIT = 1000
+AUDIT = MOST_TRIALS + 1
 """Replicates from this number on are of held-out texts."""
 
 

@@ -63,6 +63,8 @@ def test_every_setting_is_documented():
         ("seed = -1", "seed is -1"),
         ("name = ' '", "name is empty"),
         ("[trials]\ntexts = ['a', 'a']", "one comes twice"),
+        ("[trials]\nseeds = 1000", "1000 renderings, expected at most 999"),
+        ("[variation]\ngenes = ['prompt']\n[trials]\ntexts = ['a']", "nobody would hear what varies"),
         ("[breeding]\ncontrol_share = 2.0", "control_share is 2.0"),
         ("[judge]\nobjectives = ['inteligibility']", "intelligibility"),
         ("[[algorithm.axes]]\nmeasure = 'f0_median_hz'\nlow = 3.0\nhigh = 2.0", "low must be below high"),

@@ -19,6 +19,7 @@ from experiments.config.tables import described, plain, read_table
 from fusion.recipe import CriticRecipe
 
 GENES = ("voice", "prompt", "settings")
+MOST_TRIALS = 999  # a result's replicates, numbered from 1; audits have numbers above
 ALGORITHMS = ("mu-plus-lambda", "nsga2", "map-elites", "novelty", "islands")
 
 
@@ -171,6 +172,8 @@ class Trials:
         _require(self.seeds >= 1, f"seeds is {self.seeds}, expected at least 1")
         _require(0 <= self.reliability < math.inf, f"reliability is {self.reliability}, expected at least 0")
         _require(all(text.strip() for text in (*self.texts, *self.held_out)), "texts: one is empty")
+        trials = max(len(self.texts), len(self.held_out), 1) * self.seeds
+        _require(trials <= MOST_TRIALS, f"texts times seeds are {trials} renderings, expected at most {MOST_TRIALS}")
         texts = (*self.texts, *self.held_out)
         _require(len(set(texts)) == len(texts), "texts and held_out: one comes twice")
 
@@ -196,11 +199,15 @@ class StopLimits:
 
 @dataclass(frozen=True)
 class Execution:
-    """How the work is done; changes nothing in the result."""
+    """How the work is done; changes nothing in the result, but for rounding on another device."""
 
-    workers: int = described(1, "processes that render and judge; 0: this one, without protection from a model that hangs")
+    workers: int = described(
+        1, "processes that render and judge; 0: this one, without protection from a model that hangs"
+    )
     batch_size: int = described(4, "candidates rendered together")
-    time_limit_s: float = described(600.0, "longest time for one batch of a worker; after that each is tried once more, alone")
+    time_limit_s: float = described(
+        600.0, "longest time for one batch of a worker; after that each is tried once more, alone"
+    )
     device: str = described("auto", "auto, cpu, cuda, cuda:n or mps")
     offload: str = described("auto", "one stage in memory at a time", ("auto", "on", "off"))
     clips: str = described("elites", "audio kept as files; tokens are always kept", ("all", "elites", "none"))
@@ -240,6 +247,11 @@ class RunConfig:
         )
         _require(all(0 <= one < math.inf for one in self.weights), f"weights are {self.weights}, expected at least 0")
         _require(not self.weights or sum(self.weights) > 0, "weights are all 0; at least one objective must count")
+        _require(
+            "prompt" not in self.variation.genes or not self.trials.texts,
+            "trials.texts are said instead of the prompts, so nobody would hear what varies when variation.genes has "
+            "prompt; leave trials.texts empty, or prompt out of the genes",
+        )
 
     @property
     def objective_weights(self) -> tuple[float, ...]:
