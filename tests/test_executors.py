@@ -422,10 +422,11 @@ def test_workers_end_when_their_parent_is_killed(parent):
     assert alive == []
 
 
-def test_ctrl_c_is_the_parents_business(parent):
+def test_ctrl_c_and_a_service_managers_signals_are_the_parents_business(parent):
     process, pids = parent
     for pid in pids:
-        os.kill(pid, signal.SIGINT)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(pid, number)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     assert {process.stdout.readline(), process.stdout.readline()} == {"interrupted\n", "ok\n"}
     assert all(psutil.pid_exists(pid) for pid in pids)

@@ -59,7 +59,9 @@ class LogToParent(logging.Handler):
 
 def main() -> None:
     """Serves until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal: the parent decides how to end
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a service manager sends them to all: the parent decides how to end
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     requests, answers = _take_standard_pipes()
     replies = Replies(answers)
     faulthandler.enable()
