@@ -5,13 +5,14 @@ It has no widgets of its own. What it needs of the window, the loop, the layout 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import queue
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import dearpygui.dearpygui as dpg
 import psutil
@@ -450,11 +451,18 @@ class Presenter:
         """A file was chosen there."""
         self._folder = folder
 
+    def _used(self) -> int:
+        """Bytes of this process and of its workers."""
+        used = int(self._process.memory_info().rss)
+        for worker in self._process.children(recursive=True):
+            with contextlib.suppress(psutil.Error):  # it may have ended meanwhile
+                used += int(worker.memory_info().rss)
+        return used
+
     def facts(self) -> tuple[str, ...]:
         """See `Desk`."""
         if self._loop.frames >= self._memory[0]:
-            used: Any = self._process.memory_info().rss
-            self._memory = (self._loop.frames + 30, f"{used / _MIB:.0f} MB")
+            self._memory = (self._loop.frames + 60, f"{self._used() / _MIB:.0f} MB")
         return (self._memory[1], "clips are saved" if self.player.silent else "sound on")
 
 

@@ -333,11 +333,20 @@ def new_run(path: Path, config: Any, *, base: Path, paused: bool = False) -> Own
     return OwnRun(path, lambda tell: Runner.begin(path, config, tell, base=base, paused=paused))
 
 
-def resumed_run(path: Path, run: str, *, device: str = "auto") -> OwnRun:
-    """A run that goes on from its file, on this window's device."""
+def resumed_run(path: Path, run: str, *, device: str = "auto", births: int | None = None) -> OwnRun:
+    """A run that goes on from its file, on this window's device.
+
+    Args:
+        path: The lineage file.
+        run: Its name.
+        device: Where the engine runs; ``auto`` leaves it as it was.
+        births: After how many births it is over now, instead of its limits; None leaves them as they were.
+    """
     from experiments.runner import Runner
 
-    conduct = {"execution": {"device": device}} if device != "auto" else None
+    conduct: dict[str, Any] = {} if device == "auto" else {"execution": {"device": device}}
+    if births is not None:
+        conduct["stop"] = {"evaluations": births, "hours": None, "target": None, "stagnation": None}
     return OwnRun(path, lambda tell: Runner.resume(path, run, tell, conduct=conduct), run)
 
 

@@ -85,6 +85,7 @@ class RunState(Model):
             case Begun():
                 self.run_id, self.name, self.seed = event.run_id, event.name, event.seed
                 self.config, self.told, self.progress = event.config, 0, None
+                self.engine = _engine(event.config)
             case Progress():
                 self.progress = event
             case Told():
@@ -141,6 +142,17 @@ class RunState(Model):
         stop = self.config.get("stop")
         evaluations = stop.get("evaluations") if isinstance(stop, Mapping) else None
         return evaluations if isinstance(evaluations, int) else None
+
+
+def _engine(config: Mapping[str, Any]) -> str:
+    """What speaks and where, as the configuration names them."""
+    model, execution = config.get("model"), config.get("execution")
+    checkpoint = model.get("checkpoint") if isinstance(model, Mapping) else None
+    if not isinstance(checkpoint, str):
+        return ""
+    device = execution.get("device") if isinstance(execution, Mapping) else None
+    where = f" on {device}" if isinstance(device, str) and device != "auto" else ""
+    return checkpoint.rstrip("/").rsplit("/", 1)[-1] + where
 
 
 def lasting(hours: float) -> str:

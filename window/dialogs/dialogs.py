@@ -11,6 +11,7 @@ from experiments.config import RunConfig
 from experiments.lineage import Run
 from window.dialogs.branch import BranchDialog
 from window.dialogs.dialog import Dialog
+from window.dialogs.more import MoreDialog
 from window.dialogs.new_run import NewRunDialog
 from window.dialogs.open_run import ENDINGS, OpenDialog, runs_of
 from window.dialogs.paths import PathDialog
@@ -94,9 +95,19 @@ class Dialogs:
 
     def resume_shown(self) -> None:
         """Goes on with the run that is shown."""
-        opened = self._presenter.present.run_state.opened
-        if opened.path and (run := opened.run or self._presenter.present.run_state.name):
-            self.resume(Path(opened.path), run)
+        state = self._presenter.present.run_state
+        run = state.opened.run or state.name
+        if not state.opened.path or not run:
+            return
+        path = Path(state.opened.path)
+        if state.state == "done":
+            self._show(MoreDialog(self._presenter, state.told, lambda births: self._go_on(path, run, births)))
+        else:
+            self.resume(path, run)
+
+    def _go_on(self, path: Path, run: str, births: int) -> None:
+        device = self._presenter.settings.device
+        self._change(lambda: resumed_run(path, run, device=device, births=births))
 
     def ask_to_branch(self, birth: int) -> None:
         """Asks for the name of a run that begins with a birth."""
