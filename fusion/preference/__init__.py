@@ -7,6 +7,8 @@
 * `ladder`: which model may speak: the smallest that no bigger one beats on held-out choices
 * `ask`: which pair to ask about next
 * `model`: `PreferenceModel`, all of it behind one object
+* `learner`: `PreferenceLearner`, what a run keeps of its listeners; `leanings` says it in words
+* `usual_speech`: what the features of a run are measured against; `experts`: what encoders add to them
 """
 
 from fusion.preference.ask import Question
