@@ -187,7 +187,7 @@ def play(folder: Path, seconds: float, seed: int) -> object:
     births, after = len(app.presenter.present.births), memory().rss
     closed = app.close()
     recorded, problems = 0, []
-    for lineage_path in {one for one, _ in accounts.taken} | {path}:
+    for lineage_path in {one.resolve() for one in (path, *(taken for taken, _ in accounts.taken))}:
         with Lineage.view(lineage_path) as lineage:
             recorded += sum(len(people.judgements(lineage, run.run_id, withdrawn=True)) for run in lineage.runs())
             problems += verification.verify(lineage)

@@ -115,7 +115,8 @@ class Measures(Model):
     def deviations(self) -> NDArray[np.float64]:
         """(measures,) standard deviation of every measure over all births, as they came (Welford 1962)."""
         count, _, squares = self._moments[:, : len(self.names)]
-        return np.sqrt(squares / np.maximum(count, 1))
+        deviations: NDArray[np.float64] = np.sqrt(squares / np.maximum(count, 1))
+        return deviations
 
     def known_names(self) -> tuple[str, ...]:
         """All measures, those that people ask for first."""

@@ -96,7 +96,8 @@ def _levels(audio: Float32Array, rate: int, columns: int) -> Float32Array:
     rows = np.stack([power[a:b].max(axis=0) for a, b in zip(low, high, strict=True)])
     rows[edges_hz[:-1] > rate / 2] = 0  # the clip holds nothing there
     decibels = 10 * np.log10(np.maximum(rows, 1e-12) / max(rows.max(), 1e-12))
-    return np.clip(1 + decibels / RANGE_DB, 0, 1)[::-1].astype(np.float32)
+    levels: Float32Array = np.clip(1 + decibels / RANGE_DB, 0, 1)[::-1].astype(np.float32)
+    return levels
 
 
 def _pitch(audio: Float32Array, rate: int) -> tuple[Float32Array, Float32Array]:

@@ -61,7 +61,7 @@ def _sampled(tokens: Int64Array) -> Int64Array:
     edges = np.linspace(0, tokens.size, WIDTH + 1)
     low = np.minimum(np.floor(edges[:-1]).astype(int), tokens.size - 1)
     high = np.maximum(np.floor(edges[1:]).astype(int), low + 1)
-    chosen = tokens[low].copy()
+    chosen: Int64Array = tokens[low].copy()
     for column in np.flatnonzero(high - low > 1):
         values, counts = np.unique(tokens[low[column] : high[column]], return_counts=True)
         chosen[column] = values[np.argmax(counts)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import dearpygui.dearpygui as dpg
 
 from evolution.interventions import Pin, Unpin
@@ -25,6 +27,7 @@ _MENU = (
     ("b", "Compare: as B  (B)"),
     ("branch", "Start a new run from here"),
 )
+_WELCOME = "Evolve voices and prompts by ear"
 _NAMES = {"newest": "Newest", "best": "Best", "population": "Population", "liked": "Liked"}
 
 
@@ -74,6 +77,15 @@ class BoardPanel:
         self.columns = GRIDS[DENSITIES[0]][0]
         self._looked: int | None = None
         self._empty = dpg.add_text("", parent=parent, color=desk.palette.muted, show=False)
+        self._welcome = dpg.add_text(_WELCOME, parent=parent, show=False)
+        dpg.bind_item_font(self._welcome, desk.font(_WELCOME, "title"))
+        self._begin = [
+            dpg.add_button(
+                label=label, parent=parent, tag=f"board.begin.{tag}", show=False, user_data=name, callback=self._ask
+            )
+            for label, tag, name in (("New run", "new", "new run"), ("Open a lineage", "open", "open"))
+        ]
+        dpg.bind_item_theme(self._begin[0], desk.theme("accent"))
         with dpg.window(popup=True, show=False, tag="board.menu", no_title_bar=True, min_size=(10, 10)):
             dpg.add_spacer(height=desk.px(3))
             for name, label in _MENU:
@@ -184,10 +196,29 @@ class BoardPanel:
         if nothing:
             said = _empty_words(board)
             dpg.set_value(self._empty, said)
-            wide = self._desk.width(said)
-            dpg.configure_item(self._empty, pos=(int((self._width - wide) / 2), int(self._height * 0.45)))
+            self._centre(self._empty, self._desk.width(said), 0.42)
+        self._show_welcome(board.run_state.opened.source == "none")
         for card in self._cards[: cards.count]:
             dpg.configure_item(card.root, show=not nothing)
+
+    def _centre(self, item: Item, wide: float, down: float) -> None:
+        dpg.configure_item(item, pos=(max(int((self._width - wide) / 2), 0), int(self._height * down)))
+
+    def _show_welcome(self, shown: bool) -> None:
+        desk, px = self._desk, self._desk.px
+        dpg.configure_item(self._welcome, show=shown)
+        for item in self._begin:
+            dpg.configure_item(item, show=shown)
+        for item in (*self._filters.values(), self._count, self._back, self._next, self._cards_word):
+            dpg.configure_item(item, show=not shown)
+        for item in self._densities.values():
+            dpg.configure_item(item, show=not shown and self._width >= px(_ROOMY))
+        if shown:
+            self._centre(self._welcome, desk.width(_WELCOME, "latin", "title"), 0.36)
+            left = (self._width - px(150 + 150 + 10)) // 2
+            for number, item in enumerate(self._begin):
+                y = int(self._height * 0.42) + px(34)
+                dpg.configure_item(item, pos=(left + number * px(160), y), width=px(150), height=px(32))
 
     def _show_bar(self, board: Board) -> None:
         cards, desk = board.cards, self._desk
@@ -263,6 +294,9 @@ class BoardPanel:
             case "branch":
                 desk.branch(birth)
 
+    def _ask(self, _sender: Item, _data: object, name: Literal["new run", "open"]) -> None:
+        self._desk.open_dialog(name)
+
     def _filter(self, _sender: Item, _data: object, name: str) -> None:
         if self._board is not None:
             self._board.cards.show(name)  # type: ignore[arg-type]
@@ -298,7 +332,7 @@ def judge(desk: Desk, board: Board, birth: int, value: float) -> None:
 def _empty_words(board: Board) -> str:
     state, cards = board.run_state, board.cards
     if state.opened.source == "none":
-        return "Nothing is open. Start a new run, or open a lineage."
+        return "A population speaks; you like, dislike and breed; every birth is kept and can be heard again."
     if cards.filter == "liked":
         return "Nothing is liked or pinned yet. Press L on a card that you like."
     if cards.filter == "population" and board.births:

@@ -112,7 +112,7 @@ class DetailPanel:
             if not dpg.does_item_exist(tag):
                 with dpg.texture_registry():
                     empty = np.zeros(width * height * 4, np.float32)
-                    dpg.add_raw_texture(width, height, empty, format=dpg.mvFormat_Float_rgba, tag=tag)  # type: ignore[arg-type]
+                    dpg.add_raw_texture(width, height, empty, format=dpg.mvFormat_Float_rgba, tag=tag)
         self._plot_at = place_for(self._left, self._desk)
         self._plot = dpg.add_plot(
             parent=self._plot_at, tag="detail.sound", width=-1, height=-1, no_menus=True, no_box_select=True,

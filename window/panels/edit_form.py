@@ -28,16 +28,15 @@ class EditForm:
         p, px = desk.palette, desk.px
         self._box = dpg.add_child_window(parent=parent, border=False, show=False)
         dpg.bind_item_theme(self._box, desk.theme("bare"))
-        self._captions: list[Item] = []
         self._problems: dict[str, Item] = {}
 
         def caption(text: str) -> Item:
-            item = dpg.add_text(text, parent=self._box, color=p.muted)
+            item: Item = dpg.add_text(text, parent=self._box, color=p.muted)
             dpg.bind_item_font(item, desk.font("0", "small"))
             return item
 
         def problem(name: str) -> Item:
-            item = dpg.add_text("", parent=self._box, color=p.bad, tag=f"detail.edit.problem.{name}")
+            item: Item = dpg.add_text("", parent=self._box, color=p.bad, tag=f"detail.edit.problem.{name}")
             dpg.bind_item_font(item, desk.font("0", "small"))
             self._problems[name] = item
             return item

@@ -102,8 +102,9 @@ class ReplayPanel:
             said = f"present, {count} births"
         else:
             birth = self._state.birth(moments)
-            generation = board.births[birth].generation if birth in board.births else 0
-            said = f"{place} of {count}, #{birth}, gen {generation}"
+            facts = board.births.known.get(birth or 0)
+            generation = "" if facts is None else f", gen {facts.generation}"
+            said = f"{place} of {count}, #{birth}{generation}"
         said = shortened(said, self._said_room, lambda one, script: desk.width(one, script, "small"))
         dpg.set_value(self._said, said)
         dpg.configure_item(self._said, color=desk.palette.muted if place is None else desk.palette.accent)

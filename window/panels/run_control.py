@@ -154,17 +154,12 @@ class RunControlPanel:
     def _show_buttons(self, board: Board) -> None:
         can, state = board.run_state.controls, board.run_state.state
         go = self._buttons["go"]
-        label = (
-            "❚❚ pause"
-            if can.pause
-            else "▶ more"
-            if state == "done"
-            else "▶ resume"
-            if can.resume
-            else "▶ go on"
-            if can.proceed
-            else "▶ start"
+        labels = (
+            (can.pause, "❚❚ pause"),
+            (can.resume, "▶ more" if state == "done" else "▶ resume"),
+            (can.proceed, "▶ go on"),
         )
+        label = next((words for possible, words in labels if possible), "▶ start")
         dpg.configure_item(go, label=label, enabled=can.pause or can.proceed or can.resume or can.start)
         running = state in ("running", "loading", "pausing", "stopping")
         dpg.bind_item_theme(go, 0 if running else self._desk.theme("accent"))

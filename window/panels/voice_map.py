@@ -198,7 +198,7 @@ class VoiceMapPanel:
 
     def _dragging(self) -> bool:
         x, y = dpg.get_mouse_pos(local=False)
-        return abs(x - self._pressed_at[0]) + abs(y - self._pressed_at[1]) > self._desk.px(_DRAG)
+        return float(abs(x - self._pressed_at[0]) + abs(y - self._pressed_at[1])) > self._desk.px(_DRAG)
 
     def _press(self) -> None:
         if self._atlas is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import dearpygui.dearpygui as dpg
@@ -134,8 +135,8 @@ class VoicesPanel:
             dpg.configure_item(item, pos=(x, px(9)), width=px(wide))
             x -= px(6)
         dpg.configure_item(self._query, pos=(px(10), px(9)), width=max(x - px(10), px(40)))
-        for name, share in _COLUMNS:
-            dpg.configure_item(self._heads[name], pos=(int(left * share), px(40)))
+        for head, share in _COLUMNS:
+            dpg.configure_item(self._heads[head], pos=(int(left * share), px(40)))
         self._fit = min(max((tall - px(58 + 30)) // px(_ROW), 1), _MOST_ROWS)
         dpg.configure_item(self._list, pos=(px(4), px(58)), width=max(left - px(8), 1), height=self._fit * px(_ROW))
         for number, (play, name, beside, texts) in enumerate(self._rows):
@@ -272,7 +273,7 @@ class VoicesPanel:
         self._shown = (None,)
         self._desk.background(self._shelf.voices, self._found)
 
-    def _found(self, voices: list[ShelfVoice]) -> None:
+    def _found(self, voices: Sequence[ShelfVoice]) -> None:
         if self._library is not None:
             self._library.fill(voices)
 
