@@ -154,6 +154,7 @@ class App:
         dpg.set_primary_window(self._root, True)
         self.presenter.turn_to(page)
         self._size = (0, 0)
+        self._settle()
 
     # -- the loop -----------------------------------------------------------------------------------------------
 
@@ -161,6 +162,11 @@ class App:
         """Opens the viewport."""
         dpg.show_viewport()
         dpg.set_primary_window(self._root, True)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Places everything again once texts can be measured: before the first frame their widths are guesses."""
+        self.loop.later(lambda: setattr(self, "_size", (0, 0)), 2)
 
     def run(self) -> None:
         """Frames until the window is closed."""

@@ -79,12 +79,11 @@ class BoardPanel:
         self._empty = dpg.add_text("", parent=parent, color=desk.palette.muted, show=False)
         self._welcome = dpg.add_text(_WELCOME, parent=parent, show=False)
         dpg.bind_item_font(self._welcome, desk.font(_WELCOME, "title"))
-        self._begin = [
-            dpg.add_button(
-                label=label, parent=parent, tag=f"board.begin.{tag}", show=False, user_data=name, callback=self._ask
-            )
-            for label, tag, name in (("New run", "new", "new run"), ("Open a lineage", "open", "open"))
-        ]
+        self._begin = []
+        for label, tag, name in (("New run", "new", "new run"), ("Open a lineage", "open", "open")):
+            button = dpg.add_button(label=label, parent=parent, tag=f"board.begin.{tag}", show=False, user_data=name)
+            dpg.configure_item(button, callback=self._ask)
+            self._begin.append(button)
         dpg.bind_item_theme(self._begin[0], desk.theme("accent"))
         with dpg.window(popup=True, show=False, tag="board.menu", no_title_bar=True, min_size=(10, 10)):
             dpg.add_spacer(height=desk.px(3))

@@ -161,8 +161,8 @@ class RunControlPanel:
         )
         label = next((words for possible, words in labels if possible), "▶ start")
         dpg.configure_item(go, label=label, enabled=can.pause or can.proceed or can.resume or can.start)
-        running = state in ("running", "loading", "pausing", "stopping")
-        dpg.bind_item_theme(go, 0 if running else self._desk.theme("accent"))
+        calls = state in ("paused", "stopped", "failed", "done") and (can.proceed or can.resume)
+        dpg.bind_item_theme(go, self._desk.theme("accent") if calls else 0)
         dpg.configure_item(self._buttons["step"], enabled=can.step)
         dpg.configure_item(self._buttons["stop"], enabled=can.stop)
 
