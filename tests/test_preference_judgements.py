@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bark_infinity.error_handling import BarkError
 from fusion.preference import Judgement, JudgementLog, Shown
+from fusion.preference.judgements import RATED_WEIGHT
 
 names = st.text(max_size=8)
 ids = st.one_of(st.integers(), names)
@@ -23,10 +24,11 @@ def several(least: int, most: int) -> st.SearchStrategy[tuple[Shown, ...]]:
 
 @st.composite
 def judgements(draw: st.DrawFn) -> Judgement:
-    kind = draw(st.sampled_from(["better", "worst", "tie", "both_bad"]))
+    kind = draw(st.sampled_from(["better", "worst", "tie", "both_bad", "rated"]))
     heard = draw(several(2, 5 if kind == "worst" else 2))
-    chosen = draw(st.integers(0, len(heard) - 1)) if kind in ("better", "worst") else None
-    return Judgement(kind, heard, chosen, draw(names))
+    chosen = draw(st.integers(0, len(heard) - 1)) if kind in ("better", "worst", "rated") else None
+    strength = draw(st.floats(0, 1, exclude_min=True)) if kind == "rated" else 1.0
+    return Judgement(kind, heard, chosen, draw(names), strength)
 
 
 def better(first: int, second: int, chosen: int, rater: str = "r") -> Judgement:
@@ -55,7 +57,8 @@ def test_a_saved_log_comes_back_exactly_undone_or_not(tmp_path_factory, said, da
 def test_the_worst_of_n_loses_to_every_other_and_counts_as_one_choice_of_n(judgement):
     comparisons = judgement.comparisons()
     if judgement.kind != "worst":
-        assert [one.weight for one in comparisons] == [1.0]
+        expected = RATED_WEIGHT * judgement.strength if judgement.kind == "rated" else 1.0
+        assert [one.weight for one in comparisons] == [expected]
         return
     n = len(judgement.shown)
     worst = judgement.shown[judgement.chosen].candidate
@@ -147,3 +150,20 @@ def test_a_log_of_another_format_is_refused(tmp_path):
         JudgementLog.load(path)
     with pytest.raises(BarkError, match="cannot be read"):
         JudgementLog.load(tmp_path / "missing.jsonl")
+
+
+def test_two_ratings_are_a_soft_choice_that_repeats_no_question():
+    pair = (Shown(1, "t", "l"), Shown(2, "t", "l"))
+    one = Judgement("rated", pair, 1, "r", 0.75)
+    [comparison] = one.comparisons()
+    assert comparison.winner == 2
+    assert comparison.weight == 0.75 * RATED_WEIGHT
+    log = JudgementLog()
+    for judgement in (one, one):
+        log.append(judgement)
+    assert log.consistency("r").asked == 0
+    for strength in (0.0, 1.5):
+        with pytest.raises(BarkError, match="strength"):
+            Judgement("rated", pair, 1, "r", strength)
+    with pytest.raises(BarkError, match="strength"):
+        Judgement("better", pair, 1, "r", 0.5)
