@@ -42,6 +42,7 @@ class Tree(Model):
         controls: Births of the control arm.
         looked_at: The birth whose ancestry is highlighted.
         ancestry: Its ancestors and itself.
+        main_line: Its primary line: itself, its first parent, that one's first parent.
         opened: Births whose bundles are open.
     """
 
@@ -57,6 +58,7 @@ class Tree(Model):
         self.controls = 0
         self.looked_at: int | None = None
         self.ancestry: frozenset[int] = frozenset()
+        self.main_line: frozenset[int] = frozenset()
         self.opened: dict[int, tuple[int, ...]] = {}  # with those that are held for it
         self._line: dict[int, int] = {}  # first parent, ROOT for none
         self._children: dict[int, list[int]] = {}  # along primary lines
@@ -147,10 +149,11 @@ class Tree(Model):
         if birth is None and self.looked_at is None:
             return
         before, self._followed = self._followed, ()
-        self.looked_at, self.ancestry = birth, frozenset()
+        self.looked_at, self.ancestry, self.main_line = birth, frozenset(), frozenset()
         if birth is not None:
             ancestors = self._ancestors(birth)
             self.ancestry = frozenset(ancestors)
+            self.main_line = frozenset(self.primary_line(birth))
             self._followed = (*ancestors, *self._children.get(birth, ())[-MOST_CHILDREN:])
         for one in self._followed:  # before others are let go, so that nobody moves who stays
             self._hold(one)

@@ -97,7 +97,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Link:
-    """From a parent to a child; ``first`` along a primary line."""
+    """From a parent to a child: ``first`` along a primary line, ``main`` along that of the birth looked at."""
 
     from_x: float
     from_y: float
@@ -105,6 +105,7 @@ class Link:
     to_y: float
     first: bool
     ancestor: bool
+    main: bool
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ def scene(tree: Tree, camera: Camera, width: float, height: float) -> Scene:
                 below = y + radius + (8 if written else 3)
                 bundles.append(Bundle(birth, x, below, max(hidden, 0), birth in tree.opened, written))
     links = [link for link in links if _seen(link, width, height)]
-    links.sort(key=lambda link: (link.ancestor, link.first))
+    links.sort(key=lambda link: (link.main, link.ancestor, link.first))
     nodes.sort(key=lambda node: (node.looked_at, node.ancestor, node.living))
     step = next(one for one in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10**9) if one * camera.scale_x >= 34)
     labels = [(camera.pixel((g, 0))[0], g) for g in range(-(-first // step) * step, last + 1, step)]
@@ -214,11 +215,13 @@ def _links(tree: Tree, camera: Camera, birth: int, x: float, y: float, ancestor:
             break
         line.append(above)
     if line:
-        made.append(Link(*camera.pixel(tree.places[line[-1]]), x, y, True, ancestor and line[-1] in tree.ancestry))
+        both = ancestor and line[-1] in tree.ancestry
+        main = birth in tree.main_line and line[-1] in tree.main_line
+        made.append(Link(*camera.pixel(tree.places[line[-1]]), x, y, True, both, main))
     if every == 1:
         for other in tree.other_parents(birth):
             both = ancestor and other in tree.ancestry
-            made.append(Link(*camera.pixel(tree.places[other]), x, y, False, both))
+            made.append(Link(*camera.pixel(tree.places[other]), x, y, False, both, False))
     return made
 
 

@@ -131,8 +131,10 @@ class LineagePanel:
 
     def _draw_link(self, link: Link, curved: bool, chosen: bool) -> None:
         p = self._desk.palette
-        if link.ancestor:
-            colour, thick = p.accent, self._desk.px(1.6 if link.first else 1.0)
+        if link.main:
+            colour, thick = p.accent, self._desk.px(2)
+        elif link.ancestor:
+            colour, thick = faded(p.accent, 130 if link.first else 90), 1
         else:
             faint = 70 if chosen else 110 if link.first else 55
             colour, thick = faded(p.muted, faint if link.first else faint // 2), 1

@@ -59,7 +59,7 @@ class ReplayPanel:
         y, tall = px(5), px(26)
         dpg.configure_item(self._play, pos=(px(10), y), width=px(34), height=tall)
         x = width - px(10)
-        for item, wide in ((self._branch, 126), (self._now, 70)):
+        for item, wide in ((self._branch, 142), (self._now, 70)):
             x -= px(wide)
             dpg.configure_item(item, pos=(x, y), width=px(wide), height=tall)
             x -= px(6)
