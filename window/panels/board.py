@@ -101,6 +101,8 @@ class BoardPanel:
         """See `Panel`."""
         self._width, self._height = width, height
         self._revisions = ()
+        for card in self._cards:
+            card.forget()
         px = self._desk.px
         x = 0
         for item, wide in zip(self._filters.values(), (76, 58, 92, 60), strict=True):

@@ -119,6 +119,11 @@ class Card:
             )
         self._shown = ()
 
+    def forget(self) -> None:
+        """Shows everything again next time: fonts or sizes may have changed."""
+        self._shown = ()
+        self._width = self._height = 0
+
     def extent(self) -> tuple[int, int]:
         """How far down it begins, and how tall it is, in real pixels."""
         return self._top, self._height
