@@ -28,7 +28,7 @@ from evolution.interventions import Intervention, Plant, Revise, from_json, to_j
 from experiments import breeding
 from experiments.config.run_config import MOST_TRIALS, RunConfig
 from experiments.evaluation import Evaluated, Job, evaluation_of
-from experiments.events import Asked, Audited, Begun, Clip, Committed, Event, Intervened, Judged, Rescored, Told
+from experiments.events import Asked, Audited, Begun, Clip, Committed, Event, Intervened, Judged, Notice, Rescored, Told
 from experiments.lineage import Lineage, LineageError, Run, browse, clips
 from experiments.lineage.tallies import weighted_total
 from experiments.listeners import Listeners
@@ -188,6 +188,16 @@ class RecordedRun:
             tuple(run.weights.values()),
             self.lineage.last_birth(run.run_id),
         )
+
+    def cautions(self) -> list[Event]:
+        """What is not as it was when the run began, so that what is rendered from now on may differ by rounding."""
+        now = _versions()
+        other = [
+            f"{name} {then}, now {now[name]}" for name, then in self.run.versions.items() if now.get(name, then) != then
+        ]
+        if not other:
+            return []
+        return [Notice(f"begun with {'; '.join(other)}: tokens may differ from what they would have been", "warning")]
 
     def ask(self) -> list[Event]:
         """Records everything that can be evaluated now, and adds it to ``jobs``.

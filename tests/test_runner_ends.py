@@ -230,3 +230,13 @@ def test_experts_of_a_recipe_are_learned_from(tmp_path: Path):
     expert = str(tmp_path)
     judge = {"objectives": ["intelligibility", "preference"], "experts": [expert]}
     assert expert in Listeners(config(judge=judge))._learner.version
+
+
+def test_a_run_that_goes_on_with_other_libraries_says_so(tmp_path: Path):
+    path = tmp_path / "run.db"
+    said = whole(path, stop={"evaluations": 4})
+    assert not any(isinstance(event, events.Notice) for event in said)
+    with Lineage.write(path) as lineage, lineage.transaction("pretending") as write:
+        write.execute("UPDATE runs SET versions = json_set(versions, '$.torch', '1.0')")
+    [notice] = [event for event in gone_on(path) if isinstance(event, events.Notice)]
+    assert "begun with torch 1.0, now" in notice.text
