@@ -111,7 +111,8 @@ def _tell_arms(findings: Findings, terminal: Terminal) -> None:
         terminal.say("best so far, evolved and by chance, after equally many births of each:")
         terminal.table(("births", "evolved", "chance", "ahead"), rows, right=frozenset({0, 1, 2, 3}))
     if best is not None:
-        terminal.say(f"best of all {len(findings.evolved)} evolved births: {best['value']:.4f} (#{best['birth']})")
+        whose = f"#{best['birth']}, {best['made_by']}"
+        terminal.say(f"best of all {len(findings.evolved)} evolved births: {best['value']:.4f} ({whose})")
     elif findings.counts.asked > findings.counts.pending:
         terminal.say(Painted("no birth was ok", "bad"))
     else:
@@ -132,7 +133,11 @@ def _tell_winners(lineage: Lineage, findings: Findings, clips: dict[int, Path], 
 
 def _best(findings: Findings) -> dict[str, Any] | None:
     birth, value = findings.evolved.best_birth(), findings.evolved.best_after(len(findings.evolved))
-    return None if birth is None or value is None else {"birth": birth, "value": value}
+    if birth is None or value is None:
+        return None
+    table = findings.table
+    operator = table.operator_names[int(table.operators[int((table.births == birth).argmax())])]
+    return {"birth": birth, "value": value, "made_by": operator}
 
 
 def _number(value: float | None) -> str:
