@@ -40,6 +40,7 @@ class Loop:
     Attributes:
         now: The same clock.
         frames: How many were drawn.
+        deaf: Whether clicks and keys are ignored: a picture of a run is nobody's business but its own.
         pending: Whether there are events; then the next frame comes at once.
         failed: Told of every job that raised.
         drain: Takes in events, for at most so many seconds; says whether there were any.
@@ -55,6 +56,7 @@ class Loop:
         self._awake_until = 0.0
         self.frames = 0
         self.drain: Callable[[float], bool] = lambda _budget_s: False
+        self.deaf = False
         self.pending: Callable[[], bool] = lambda: False
         self.failed: Callable[[str], None] = lambda _why: None
 
@@ -117,6 +119,8 @@ class Loop:
         if self.drain(DRAIN_S):
             self.wake()
         for queued in dpg.get_callback_queue() or ():
+            if self.deaf:
+                continue
             self.guarded(lambda queued=queued: _called(*queued))  # type: ignore[misc]
             self.wake()
         for _ in range(self._done.qsize()):

@@ -32,6 +32,7 @@ def take(
         What was wrong, in one sentence; empty when the picture is there.
     """
     app = App(settings, size=size, vsync=False)
+    app.loop.deaf = True  # a mouse that happens to be there changes nothing
     try:
         app.show()
         app.open(source)

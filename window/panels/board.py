@@ -342,4 +342,6 @@ def _empty_words(board: Board) -> str:
         return "No birth has passed the gates so far."
     if state.state == "loading":
         return f"Loading {state.reason or 'the model'} …"
+    if state.state in ("paused", "stopped"):
+        return f"{state.state.capitalize()} before the first birth was heard."
     return "The first births are on their way."

@@ -217,7 +217,7 @@ class ComparePanel:
         learned = compare.learned
         sentences = learned.sentences() if learned is not None else _before(board)
         for item, said in zip(self._sentences, (*sentences, *[""] * _SENTENCES), strict=False):
-            dpg.configure_item(item, show=bool(said), pos=(pad, y), wrap=pad + wide)
+            dpg.configure_item(item, show=bool(said), pos=(pad, y), wrap=wide)
             if said:
                 desk.set_text(item, said, "small")
                 lines = -(-int(desk.width(said, "latin", "small") * 1.06) // max(wide, 1))
@@ -333,6 +333,8 @@ def _before(board: Board) -> list[str]:
     """What stands there before the run's learner has said anything."""
     if board.run_state.opened.source == "file":
         return ["This run is only watched here. Resume it in this window to answer."]
+    if board.compare.answers:
+        return [f"{board.compare.answers} answers were given before. One more, and what they teach is said here."]
     return ["Nobody has judged yet in this sitting: the other objectives decide.",
             "Answers are compared with features of the clips; a model of them may speak once it predicts choices "
             "that it has not heard better than the objectives do."]  # fmt: skip
