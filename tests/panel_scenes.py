@@ -107,12 +107,14 @@ def scene_detail(folder: Path) -> object:
     hands.click("detail.edit.semantic_temp")
     hands.key("ctrl+a")
     hands.type("warm")
+    hands.until(lambda: "warm" in dpg.get_value("detail.edit.problem.semantic_temp"), 5)
     found["problem"] = dpg.get_value("detail.edit.problem.semantic_temp")
     hands.click("detail.edit.plant")
     found["refused"] = not source.sent
     hands.click("detail.edit.semantic_temp")
     hands.key("ctrl+a")
     hands.type("0.55")
+    hands.until(lambda: dpg.get_value("detail.edit.semantic_temp") == "0.55", 5)
     hands.click("detail.edit.plant")
     found["sent"] = [repr(one)[:200] for one in source.sent]
     found["temperature"] = source.sent[0].intervention.genome.settings.semantic_temp if source.sent else None
@@ -148,23 +150,27 @@ def scene_voices(folder: Path) -> object:
     hands = Hands.on(SyntheticSource(synthetic_run(40, 3)), folder)
     hands.settle()
     hands.click("layout.voices")
+    assert hands.until(lambda: hands.app.layout.page == "voices", 5)
     library = hands.app.presenter.board.library
     assert hands.until(lambda: library.loaded)
     found = {"voices": len(library.voices)}
     hands.click("voices.search")
     hands.type("carl")
+    hands.until(lambda: library.query == "carl", 5)
     found["fitting"] = [one.entry.name for one in library.shown()]
     hands.click("voices.0")
     hands.click("voices.export")
     found["exported"] = hands.until(lambda: any(folder.rglob("*.npz")))
     hands.click("voices.tags")
     hands.type("calm, low")
+    hands.until(lambda: dpg.get_value("voices.tags") == "calm, low", 5)
     hands.key("Return")
     hands.until(lambda: bool(library.tags()), timeout_s=5)
     found["tags"] = library.tags()
     hands.click("voices.search")
     hands.key("ctrl+a")
     hands.type("micro")
+    hands.until(lambda: library.query == "micro", 5)
     hands.click("voices.3.beside")
     panel = hands.app.layout.panel("voices")
     hands.until(lambda: panel._diff[1] is not None, timeout_s=10)

@@ -28,6 +28,7 @@ from window.app import App
 from window.panel import Recalled
 from window.settings import Settings
 
+_BUTTONS = {1: 0, 2: 2, 3: 1}  # of xdotool: left, middle, right
 FOLDER = Path(__file__).resolve().parents[1]
 
 
@@ -136,26 +137,34 @@ class Hands:
     def tool(self, *arguments: object) -> None:
         subprocess.run(["xdotool", *map(str, arguments)], check=True)
 
+    def arrived(self, there: Callable[[], bool], frames: int) -> None:
+        """Draws so many frames, and more until the window has noticed: on a busy machine the screen server is late."""
+        self.frames(frames)
+        end = time.monotonic() + 2
+        while not there() and time.monotonic() < end:
+            self.frames(1)
+
     def move(self, x: float, y: float) -> None:
-        self.tool("mousemove", max(int(x), 0), max(int(y), 0))
-        self.frames(3)
+        at = max(int(x), 0), max(int(y), 0)
+        self.tool("mousemove", *at)
+        self.arrived(lambda: tuple(map(int, dpg.get_mouse_pos(local=False))) == at, 2)
 
     def press(self, button: int = 1) -> None:
         self.tool("mousedown", button)
-        self.frames(2)
+        self.arrived(lambda: dpg.is_mouse_button_down(_BUTTONS[button]), 1)
+        self.frames(1)
 
     def release(self, button: int = 1) -> None:
         self.tool("mouseup", button)
-        self.frames(3)
+        self.arrived(lambda: not dpg.is_mouse_button_down(_BUTTONS[button]), 1)
+        self.frames(2)
 
     def click_at(self, x: float, y: float, times: int = 1) -> None:
         self.move(x, y)
         for _ in range(times):
-            self.tool("mousedown", 1)
-            self.frames(2)
-            self.tool("mouseup", 1)
-            self.frames(2)
-        self.frames(4)
+            self.press()
+            self.release()
+        self.frames(3)
 
     def click(self, tag: str, across: float = 0.5, down: float = 0.5) -> None:
         self.click_at(*self.inside(tag, across, down))

@@ -271,11 +271,15 @@ class VoicesPanel:
 
     def _look(self, *_: object) -> None:
         self._shown = (None,)
-        self._desk.background(self._shelf.voices, self._found)
+        self._desk.background(self._shelf.voices, self._found, self._lost)
 
     def _found(self, voices: Sequence[ShelfVoice]) -> None:
         if self._library is not None:
             self._library.fill(voices)
+
+    def _lost(self, why: str) -> None:
+        self._desk.say(f"the voices cannot be listed: {why}", "warning")
+        self._found(())
 
     def _compare(self, chosen: tuple[str, ...]) -> None:
         if self._diff[0] == chosen:
