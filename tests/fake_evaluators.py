@@ -118,7 +118,7 @@ def broken_factory() -> FakeEvaluator:
 
 
 def dying_factory() -> FakeEvaluator:
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
 

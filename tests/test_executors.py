@@ -229,12 +229,13 @@ def test_what_a_killer_is_called_does_not_depend_on_its_batch(pool):
         }
 
 
-def test_batches_that_are_too_large_become_smaller(pool):
-    executor = pool(batch_size=4, timeout_s=0.7)
+@pytest.mark.parametrize("batch_size", [4, 6])  # 6: never full, as the steps of a swarm may be smaller than a batch
+def test_batches_that_are_too_large_become_smaller(pool, batch_size):
+    executor = pool(batch_size=batch_size, timeout_s=0.7)
     work = jobs(*["slow 0.2"] * 8)
     executor.submit(work[:4])
     assert set(reasons(finished(executor)).values()) == {None}
-    assert executor.slots == 4  # once may be chance
+    assert executor.slots == batch_size  # once may be chance
     executor.submit(work[4:])
     assert set(reasons(finished(executor)).values()) == {None}
     assert (executor.slots, executor.status()["batch_size"]) == (2, 2)  # 0.8 s is too long, 0.4 s is not
@@ -285,7 +286,7 @@ def test_an_outcome_that_cannot_be_sent_fails_alone(pool):
 def test_workers_that_die_while_loading_end_the_run(pool):
     executor = pool(fake_evaluators.dying_factory, workers=2)
     executor.submit(jobs("a", "b"))
-    with pytest.raises(BarkError, match=r"no worker can be started: worker died \(signal 15\), while it was loading"):
+    with pytest.raises(BarkError, match=r"no worker can be started: worker died \(signal 9\), while it was loading"):
         finished(executor)
 
 

@@ -116,7 +116,8 @@ class ProcessPool:
         self._finished: list[Evaluated] = []
         self._submitted = 0
         self._deaths_in_a_row = 0
-        self._unexplained = 0  # incidents in a row over whole batches in which every candidate was innocent
+        self._unexplained = 0  # incidents in a row over large batches in which every candidate was innocent
+        self._in_question = 1  # the largest of these batches; one as large that is done was not too large
         self._ever_ready = False
         self._trouble = ""
         self._broken: str | None = None
@@ -292,8 +293,8 @@ class ProcessPool:
             case "done":
                 self._deaths_in_a_row = 0
                 self._finished.extend(map(frames.unpacked, message.content))
-                if len(seat.batch) == self._batch_size:
-                    self._unexplained = 0
+                if len(seat.batch) >= self._in_question:
+                    self._unexplained, self._in_question = 0, 1
                 for task in seat.batch:
                     self._close_case(task.suspect_of)
                 self._enter(seat, "idle")
@@ -352,12 +353,13 @@ class ProcessPool:
         if incident is None:
             return
         incident.left -= 1
-        if incident.left or incident.guilty or not 1 < incident.size == self._batch_size:
+        if incident.left or incident.guilty or not 1 < incident.size <= self._batch_size:
             return
-        self._unexplained += 1
+        self._unexplained, self._in_question = self._unexplained + 1, max(self._in_question, incident.size)
         if self._unexplained > 1:  # once may be chance, such as a worker that somebody killed
-            self._batch_size, self._unexplained = self._batch_size // 2, 0
-            self._trouble = f"batches of {incident.size} were too large; they are of {self._batch_size} from now on"
+            size, self._unexplained, self._in_question = self._in_question, 0, 1
+            self._batch_size = size // 2
+            self._trouble = f"batches of {size} were too large; they are of {self._batch_size} from now on"
             logger.info("%s", self._trouble)
 
     def _start_failed(self, seat: _Seat, why: str, *, for_good: bool) -> None:
