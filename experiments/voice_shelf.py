@@ -184,15 +184,16 @@ def _files(paths: Iterable[Path], refused: list[tuple[str, str]]) -> Iterable[Pa
         if not path.is_dir():
             yield path
             continue
-        found = 0
+        found = seen = 0
         for folder, subfolders, names in os.walk(path):
             subfolders.sort()
             for name in sorted(names):
                 if name.endswith(".npz"):
                     found += 1
                     yield Path(folder, name)
-            if found > MAX_FILES_PER_FOLDER:
-                refused.append((path.name, f"it holds more than {MAX_FILES_PER_FOLDER:,} voices; the rest was left"))
+            seen += len(names) + len(subfolders)
+            if seen > MAX_FILES_PER_FOLDER:
+                refused.append((path.name, f"it holds more than {MAX_FILES_PER_FOLDER:,} files; the rest was left"))
                 break
         if not found:
             refused.append((path.name, "there is no .npz file in it"))

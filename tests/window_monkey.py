@@ -98,7 +98,7 @@ class Monkey:
                 name = dpg.get_item_alias(item) or f"{kind}:{dpg.get_item_label(item)}"
                 if name not in LEAVE:
                     found.append((name, (x, y), (wide, tall)))
-        self.seen |= {name for name, _, _ in found}
+        self.seen |= {name for name, _, _ in found if not name.endswith("/")}  # folders are not ours
         return found
 
     def act(self) -> None:
