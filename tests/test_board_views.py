@@ -17,6 +17,7 @@ from bark_infinity.error_handling import BarkError
 from bark_infinity.requests import RenderSettings
 from bark_infinity.voices.catalogue import VoiceCatalogue
 from digital_evolution import Genome
+from experiments.audition import Audition, checkpoint_for
 from experiments.board import token_strips
 from experiments.board.board import Board
 from experiments.board.curves import MOST_POINTS
@@ -509,6 +510,17 @@ def test_tags_and_pitch_survive_and_rubbish_in_the_notes_does_not(tmp_path):
         (shelf.home / "notes.json").write_text(rubbish, "latin-1")
         assert all(not note.tags and note.pitch_hz is None for note in shelf.notes().values())
     assert clean_tags(["b", " a", "b "]) == ("a", "b")
+
+
+def test_an_audition_needs_words_and_a_model_that_fits():
+    suno = board_events.voice(1)
+    with pytest.raises(BarkError, match="nothing to say"):
+        Audition().speak(suno, "  ")
+    with pytest.raises(BarkError, match=r"suno/bark-small"):
+        Audition().speak(suno, "Hello.", "micro")
+    assert checkpoint_for(suno, "suno/bark") == "suno/bark"
+    micro = VoiceCatalogue().find("micro/carl")
+    assert checkpoint_for(micro, "suno/bark") == "micro"
 
 
 def test_the_library_searches_names_tags_and_languages(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 import dearpygui.dearpygui as dpg
 
 from bark_infinity.audio import safe_stem, unique_path
+from bark_infinity.error_handling import BarkError
 from bark_infinity.voices.catalogue import LANGUAGES
 from bark_infinity.voices.history import VoiceHistory
 from digital_evolution import Genome
@@ -393,7 +394,12 @@ class VoicesPanel:
         name, text = self._library.chosen[0], str(dpg.get_value(self._text))
 
         def done(voice: VoiceHistory) -> None:
-            if self._desk.send(Intervene(Plant(Genome(text, voice)))):
+            try:
+                plant = Plant(Genome(text, voice))
+            except BarkError as error:
+                self._desk.say(str(error), "warning")
+                return
+            if self._desk.send(Intervene(plant)):
                 self._desk.say(f"{name} will be born as a founder in the next step that is planned")
 
         self._desk.background(lambda: self._shelf.load(name), done)
