@@ -296,16 +296,15 @@ class RecordedRun:
                 self._heard.pop(birth, None)
 
     def _audits(self) -> list[Job]:
-        """The best births, as they have yet to be heard on held-out texts when the run is over."""
+        """The best evolved births, as they have yet to be heard on held-out texts when the run is over."""
         if not self.config.trials.held_out:
             return []
         run_id = self.run.run_id
-        best = [birth for birth, _ in browse.best(self.lineage, run_id, count=AUDITED)]
-        heard = self.lineage.outcomes(run_id, best, replicate=AUDIT)
-        audits = (
-            breeding.audit_of(self.config, one)
-            for one in self.lineage.candidates(run_id, [birth for birth in best if birth not in heard])
-        )
+        leading = [birth for birth, _ in browse.best(self.lineage, run_id, count=5 * AUDITED)]
+        evolved = [one for one in self.lineage.candidates(run_id, leading) if one.operator != "control"]
+        best = sorted(evolved, key=lambda one: leading.index(one.birth))[:AUDITED]
+        heard = self.lineage.outcomes(run_id, [one.birth for one in best], replicate=AUDIT)
+        audits = (breeding.audit_of(self.config, one) for one in best if one.birth not in heard)
         return [audit for audit in audits if audit is not None]
 
     def _record_audit(self, evaluated: Evaluated, score: Score) -> Audited:

@@ -38,7 +38,12 @@ ONE_HOME = {
     "gradio": {"bark_infinity/webui.py"},
     "streamlit": {"bark_infinity/streamlit_app.py"},
     "tqdm": {"bark_infinity/perform/bars.py"},
-    "psutil": {"bark_infinity/memory.py", "window/presenter.py", "experiments/executors/worker_process.py"},
+    "psutil": {
+        "bark_infinity/memory.py",
+        "experiments/benchmarks/window.py",
+        "window/presenter.py",
+        "experiments/executors/worker_process.py",
+    },
     "platformdirs": {
         "bark_infinity/voices/catalogue.py",
         "bark_infinity/checkpoints/digests.py",
