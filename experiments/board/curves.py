@@ -67,11 +67,6 @@ class OperatorCredit:
     taken_in: int
 
     @property
-    def ok_share(self) -> float:
-        """Of its births."""
-        return self.ok / self.births if self.births else 0.0
-
-    @property
     def improved_share(self) -> float:
         """Of those that could be compared."""
         return self.improved / self.compared if self.compared else 0.0
@@ -288,7 +283,6 @@ Ranking = Callable[[OperatorCredit], float]
 RANKINGS: Mapping[str, Ranking] = MappingProxyType(
     {
         "births": lambda one: float(one.births),
-        "ok share": lambda one: one.ok_share,
         "improved share": lambda one: one.improved_share,
         "mean gain": lambda one: one.gain or 0.0,
     }
