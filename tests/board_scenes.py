@@ -17,7 +17,7 @@ from window_hands import Hands, SyntheticSource
 from experiments import runner
 from experiments.config import RunConfig
 from experiments.evaluation import Executor, Job
-from experiments.events import Asked, Continue, Judged, Rate, StopRun, Told
+from experiments.events import Asked, Continue, Judged, JudgePair, Rate, StopRun, Told
 from experiments.lineage import Lineage, people, verification
 from experiments.runner import Runner
 from window.app import App
@@ -116,7 +116,7 @@ def scene_compare(folder: Path) -> object:
     hands.click("compare.undo")
     found = {
         "first": first, "heard": heard, "second": second, "four": four, "given": given,
-        "left": len(compare.given), "sent": [repr(command) for command in source.sent],
+        "sent": [repr(command) for command in source.sent],
     }  # fmt: skip
     hands.app.close()
     return found
@@ -249,6 +249,8 @@ def scene_monkey(folder: Path, actions: int = 60, seed: int = 7) -> object:
         taken = send(command)  # type: ignore[arg-type]
         if taken and isinstance(command, Rate):
             rated.append(command.birth)
+        if taken and isinstance(command, JudgePair) and command.bad:
+            rated.extend((command.one, command.other))
         return taken
 
     # A monkey that stops the run learns nothing more; it may pause it.

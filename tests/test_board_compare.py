@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -78,15 +79,36 @@ def test_what_the_run_wants_to_know_is_asked_first_and_once():
     assert board.compare.question != wanted
 
 
-def test_skipping_records_nothing_and_undoing_takes_the_latest_off_the_list():
+def test_skipping_records_nothing():
     board = board_after(60)
+    question = board.compare.question
     board.compare.skip()
+    assert board.compare.question != question
     assert not board.compare.given
-    board.compare.answer("tie")
-    board.compare.answer("first")
+
+
+def test_what_is_taken_back_leaves_the_list_and_nothing_else_does():
+    board = board_after(60)
+    [tie] = board.compare.answer("tie")
+    [first] = board.compare.answer("first")
+    [bad] = board.compare.answer("bad")
+    said = [
+        Judged(1, "equal", tie.one, tie.other),
+        Judged(2, "better", first.one, first.other),
+        Judged(3, "rating", bad.one, value=0.0),
+        Judged(4, "rating", bad.other, value=0.0),
+        Judged(5, "rating", tie.one, value=1.0),  # a like on the board
+    ]
+    for event in said:
+        board.apply(event)
     words = [one.words for one in board.compare.given]
-    board.compare.took_back()
+    board.apply(replace(said[4], withdrawn=True))
+    assert [one.words for one in board.compare.given] == words
+    board.apply(replace(said[3], withdrawn=True))
+    board.apply(replace(said[2], withdrawn=True))
     assert [one.words for one in board.compare.given] == words[1:]
+    board.apply(replace(said[0], withdrawn=True))
+    assert [one.words for one in board.compare.given] == words[1:2]
 
 
 def test_answers_that_stand_are_counted():

@@ -56,4 +56,3 @@ def test_pairs_and_the_worst_of_four_are_judged_and_taken_back(tmp_path):
     assert "bad=True" in found["sent"][2]
     assert found["sent"][3].startswith(f"ChooseWorst(worst={found['four'][2]}")
     assert len(found["given"]) == 4
-    assert found["left"] == 3

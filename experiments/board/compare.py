@@ -26,10 +26,11 @@ KEPT = 12  # answers that are listed
 
 @dataclass(frozen=True)
 class Given:
-    """An answer of this sitting, in words; ``number`` tells equal ones apart."""
+    """An answer of this sitting, in words; ``number`` tells equal ones apart, ``about`` are its births."""
 
     number: int
     words: str
+    about: frozenset[int] = frozenset()
 
 
 class Compare(Model):
@@ -60,6 +61,7 @@ class Compare(Model):
         self._pairs: Counter[frozenset[int]] = Counter()
         self._times: Counter[int] = Counter()
         self._standing: set[int] = set()  # judgements
+        self._came_of: dict[int, Given] = {}  # by judgement, the answer that it was part of
 
     def apply(self, event: Event) -> None:
         """Takes in answers, what was learned, and births that can be asked about."""
@@ -86,10 +88,24 @@ class Compare(Model):
         by = -1 if event.withdrawn else 1
         (self._standing.discard if event.withdrawn else self._standing.add)(event.judgement_id)
         self.answers = len(self._standing)
+        self._belongs(event)
         if event.other is not None:
             self._pairs[frozenset((event.one, event.other))] += by
             self._times[event.one] += by
             self._times[event.other] += by
+
+    def _belongs(self, event: Judged) -> None:
+        """Answers are recorded as judgements; when one is taken back, its answer leaves the list."""
+        if event.withdrawn:
+            given = self._came_of.pop(event.judgement_id, None)
+            if given in self.given:
+                self.given.remove(given)  # type: ignore[arg-type]  # it is in there
+            return
+        births = {event.one} if event.other is None else {event.one, event.other}
+        given = next((one for one in self.given if births <= one.about), None)
+        rated_bad = given is not None and given.words.endswith("bad") and event.value == 0
+        if given is not None and (event.other is not None or rated_bad):
+            self._came_of[event.judgement_id] = given
 
     # -- asking -------------------------------------------------------------------------------------------------
 
@@ -208,14 +224,14 @@ class Compare(Model):
         self.ask()
 
     def took_back(self) -> None:
-        """The latest answer of this sitting was taken back."""
+        """The latest answer was not taken: there is no run that takes any."""
         if self.given:
             self.given.popleft()
             self.changed()
 
     def _note(self, words: str) -> None:
         number = self.given[0].number + 1 if self.given else 1
-        self.given.appendleft(Given(number, words))
+        self.given.appendleft(Given(number, words, frozenset(self.question)))
         self._pairs.update([frozenset(self.question)] if self.mode == "pair" else ())
         asked = self.question
         self.ask()

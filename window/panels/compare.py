@@ -307,8 +307,7 @@ class ComparePanel:
 
     def undo(self) -> None:
         """Takes the latest judgement of this sitting back."""
-        if self._desk.send(TakeBack()) and self._board is not None:
-            self._board.compare.took_back()
+        self._desk.send(TakeBack())
 
     def pressed(self, key: int) -> None:
         """A key on this page: 1 to 4 play, A to D choose, T tie, X bad, S skip, space stops."""
