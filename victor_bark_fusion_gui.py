@@ -11,10 +11,12 @@ no OpenGL, Dear PyGui missing, or a file that is no lineage.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import importlib.util
 import logging
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,8 +78,12 @@ def _window(given: argparse.Namespace, path: Path | None) -> int:
             app.presenter.say(notice, "warning")
         if source is not None:
             app.open(source)
-        app.run()
+        signal.signal(signal.SIGTERM, lambda _number, _frame: app.stop())
+        with contextlib.suppress(KeyboardInterrupt):  # as closing the window
+            app.run()
     finally:
+        if app.presenter.source.working():
+            print("victor_bark_fusion_gui: the run finishes what is under way, and can be resumed", file=sys.stderr)
         ended = app.close()
     if not ended:
         print(

@@ -210,7 +210,12 @@ def scene_picture(folder: Path, at: int = 0) -> object:
     if not path.exists():
         from runner_builders import in_process
 
-        Runner.begin(path, config(stop={"evaluations": 20}), lambda event: None, make_executor=in_process).run()
+        Runner.begin(
+            path,
+            config(stop={"evaluations": 20}, execution={"batch_size": 2, "clips": "all"}),
+            lambda event: None,
+            make_executor=in_process,
+        ).run()
     said = take(Settings(scale=1.0), WatchedRun(path), picture, size=(1100, 760), at=at or None)
     return {"said": said, "bytes": picture.stat().st_size if picture.exists() else 0}
 

@@ -9,7 +9,7 @@ from window_hands import in_own_process
 
 from experiments.lineage import Lineage, people, verification
 
-pytestmark = [pytest.mark.gui, pytest.mark.slow]
+pytestmark = [pytest.mark.gui, pytest.mark.slow, pytest.mark.timeout(3200)]
 
 
 def test_a_newcomer_gets_from_an_empty_window_to_a_voice_and_a_branch(tmp_path):

@@ -45,9 +45,9 @@ def in_own_process(script: str, *arguments: str, timeout_s: float = 120) -> subp
     return subprocess.run(command, cwd=FOLDER, env=environment, capture_output=True, text=True, timeout=timeout_s)
 
 
-def result_of(script: str, scene: str, folder: Path, *arguments: object) -> Any:
+def result_of(script: str, scene: str, folder: Path, *arguments: object, timeout_s: float = 280) -> Any:
     """What a scene of a script printed; a crash or a traceback fails the test."""
-    ran = in_own_process(script, scene, str(folder), *map(str, arguments), timeout_s=280)
+    ran = in_own_process(script, scene, str(folder), *map(str, arguments), timeout_s=timeout_s)
     assert ran.returncode == 0, ran.stderr[-3000:]
     assert "Traceback" not in ran.stderr, ran.stderr[-3000:]
     [line] = [line for line in ran.stdout.splitlines() if line.startswith("RESULT ")]

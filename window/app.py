@@ -187,6 +187,10 @@ class App:
         self.presenter.source.close(self.closing_s)
         self.presenter.open(source)
 
+    def stop(self) -> None:
+        """Ends the loop after this frame, as closing the window does."""
+        dpg.stop_dearpygui()
+
     def close(self) -> bool:
         """Ends the run cleanly, so that it can be resumed, and takes the window down; False when the run hung."""
         self.presenter.player.stop()

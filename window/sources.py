@@ -79,6 +79,10 @@ class Source(Protocol):
         """
         ...
 
+    def working(self) -> bool:
+        """Whether it computes something that closing would have to wait for."""
+        ...
+
     def close(self, timeout_s: float) -> bool:
         """Ends: a run of this window finishes its step within the time, or is ended at once; it can be resumed.
 
@@ -105,6 +109,10 @@ class NoSource:
     def recall(self, birth: int) -> Recalled:
         """There are no births."""
         raise BarkError(f"there is no birth {birth}: nothing is open")
+
+    def working(self) -> bool:
+        """It does nothing."""
+        return False
 
     def close(self, timeout_s: float) -> bool:
         """Nothing to end."""
@@ -246,6 +254,10 @@ class WatchedRun:
         """See `Source`."""
         return self._archive.recall(birth)
 
+    def working(self) -> bool:
+        """It only looks on."""
+        return False
+
     def close(self, timeout_s: float) -> bool:
         """See `Source`."""
         self._ended.set()
@@ -311,6 +323,10 @@ class OwnRun:
         if self._archive is None:
             raise BarkError(f"birth {birth} cannot be read yet: the run has not begun")
         return self._archive.recall(birth)
+
+    def working(self) -> bool:
+        """See `Source`."""
+        return self._thread.is_alive()
 
     def close(self, timeout_s: float) -> bool:
         """See `Source`."""
