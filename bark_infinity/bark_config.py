@@ -64,7 +64,7 @@ class SemanticConfig:
 
     @property
     def text_slots(self) -> int:
-        """Text tokens that stage 1 reads without a history lying on top of the last of them, where it keeps them apart."""
+        """Text tokens that stage 1 reads before a history covers them, where it keeps the two apart."""
         return self.history_start or self.max_input_semantic_length
 
 
