@@ -32,7 +32,8 @@ from experiments.events import Asked, Audited, Begun, Clip, Committed, Event, In
 from experiments.lineage import Lineage, LineageError, Run, browse, clips
 from experiments.lineage.tallies import weighted_total
 from experiments.listeners import Listeners
-from fusion.recipe import check_recipe
+from experiments.replay.settings import recorded_settings
+from fusion.recipe import check_recipe, reference_hashes
 from fusion.score import Score
 
 logger = logging.getLogger(__name__)
@@ -108,7 +109,6 @@ class RecordedRun:
         check_recipe(config.judge, base)
         species = breeding.species_of(config, base, founders)
         config = dataclasses.replace(config, name=_free_name(config.name, {run.name for run in lineage.runs()}))
-        checkpoint = species.checkpoint
         breeding.swarm_of(config, species)  # whatever it refuses, it refuses before anything is recorded
         with lineage.transaction("beginning a run"):
             run = lineage.begin_run(
@@ -116,7 +116,7 @@ class RecordedRun:
                 config=config.identity(),
                 seed=config.seed,
                 versions=_versions(),
-                checkpoints={file.path.name: file.sha256 for file in checkpoint.files},
+                checkpoints=_files(config, species, base),
                 weights=dict(zip(config.judge.term_names, config.objective_weights, strict=True)),
                 branched_from=branched_from,
                 execution={**config.conduct(), "base": str(base.resolve())},
@@ -141,14 +141,14 @@ class RecordedRun:
             LineageError: When there is no such run.
         """
         run = lineage.run(name)
-        config = RunConfig.from_json({**run.config, **_configured(_merged(run.execution, conduct or {}))})
+        config = _conducted(run, _merged(run.execution, conduct or {}))
         if conduct:
             lineage.set_execution(run.run_id, {**run.execution, **config.conduct()})
             run = lineage.run(run.run_id)
         founders, interventions = _recorded_by_people(lineage, run)
         base = Path(str(run.execution.get("base", ".")))
         species = breeding.species_of(config, base, founders)
-        _require_same_checkpoint(run, species)
+        _require_same_files(run, _files(config, species, base))
         resumed = cls(lineage, run, config, species)
         resumed._replay(interventions)
         return resumed
@@ -382,7 +382,7 @@ class RecordedRun:
             BarkError: When a setting is refused.
         """
         execution = _merged(self.lineage.run(self.run.run_id).execution, settings)
-        self.config = RunConfig.from_json({**self.run.config, **_configured(execution)})
+        self.config = _conducted(self.run, execution)
         self.lineage.set_execution(self.run.run_id, execution)
 
     def over(self) -> str | None:
@@ -421,9 +421,9 @@ def _merged(execution: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[s
     return merged
 
 
-def _configured(execution: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of ``execution`` that is configuration; the rest is the runner's own."""
-    return {key: execution[key] for key in ("description", "stop", "execution") if key in execution}
+def _conducted(run: Run, execution: Mapping[str, Any]) -> RunConfig:
+    """The configuration of a run that is carried out like this."""
+    return RunConfig.from_json(recorded_settings(dataclasses.replace(run, execution=execution)))
 
 
 def _recorded_by_people(lineage: Lineage, run: Run) -> tuple[list[Genome], dict[int, list[Intervention]]]:
@@ -452,14 +452,21 @@ def _recorded_by_people(lineage: Lineage, run: Run) -> tuple[list[Genome], dict[
     return founders, interventions
 
 
-def _require_same_checkpoint(run: Run, species: breeding.Species) -> None:
-    now = {file.path.name: file.sha256 for file in species.checkpoint.files}
+def _files(config: RunConfig, species: breeding.Species, base: Path) -> dict[str, str]:
+    """Hashes of the files that decide the run: the checkpoint's, and what clips are compared with."""
+    compared = reference_hashes(config.judge, base).items()
+    return {file.path.name: file.sha256 for file in species.checkpoint.files} | {
+        f"compared with {name}": sha256 for name, sha256 in compared
+    }
+
+
+def _require_same_files(run: Run, now: Mapping[str, str]) -> None:
     if now != dict(run.checkpoints):
         names = now.keys() | run.checkpoints.keys()
         differing = sorted(name for name in names if now.get(name) != run.checkpoints.get(name))
         raise BarkError(
-            f"run {run.name!r} began with another checkpoint than {species.checkpoint.source!r} is now ("
-            f"{', '.join(differing)} differ); bring that one back, or branch a new run from one of its births"
+            f"run {run.name!r} began with another checkpoint or other recordings than are here now "
+            f"({', '.join(differing)}); bring those back, or branch a new run from one of its births"
         )
 
 

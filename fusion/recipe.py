@@ -27,6 +27,7 @@ from fusion.objectives.references import (
     Decode,
     check_folder,
     check_recording,
+    content_sha256,
     read_folder,
     read_recording,
 )
@@ -150,6 +151,15 @@ def check_recipe(recipe: CriticRecipe, base: Path = Path()) -> None:
         resolve_model(recipe.speaker_encoder, base, "the speaker encoder")
     for expert in recipe.experts:
         resolve_expert(expert, base)
+
+
+def reference_hashes(recipe: CriticRecipe, base: Path = Path()) -> dict[str, str]:
+    """What the recipe compares with, by name, as hashes of what it holds now.
+
+    Raises:
+        BarkError: When something is not there.
+    """
+    return {one.reference: content_sha256(one.reference, base) for one in recipe.comparisons() if one.reference}
 
 
 def build_critic(recipe: CriticRecipe, *, base: Path = Path(), decode: Decode | None = None) -> Critic:

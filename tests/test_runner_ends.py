@@ -8,10 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from made_up_studio import MadeUpStudio, made_up_voice
 from runner_builders import config, in_process, micro_space, run_at_once
 
+from bark_infinity.audio import write_audio
 from bark_infinity.error_handling import BarkError
 from digital_evolution import Genome
 from evolution.interventions import Breed, Pin, Plant
@@ -240,3 +242,17 @@ def test_a_run_that_goes_on_with_other_libraries_says_so(tmp_path: Path):
         write.execute("UPDATE runs SET versions = json_set(versions, '$.torch', '1.0')")
     [notice] = [event for event in gone_on(path) if isinstance(event, events.Notice)]
     assert "begun with torch 1.0, now" in notice.text
+
+
+def test_a_recording_that_was_replaced_between_sittings_is_noticed(tmp_path: Path):
+    sought = tmp_path / "me.wav"
+    write_audio(sought, np.sin(np.arange(48_000) / 20) * 0.3, 24_000, overwrite=True)
+    path = tmp_path / "run.db"
+    how = {"judge": {"objectives": ["similarity to me.wav", "cleanliness"]}}
+    with Lineage.write(path) as lineage:
+        RecordedRun.begin(lineage, config(**how), base=tmp_path)
+    with Lineage.write(path) as lineage:
+        RecordedRun.resume(lineage, "made up")
+    write_audio(sought, np.sin(np.arange(48_000) / 30) * 0.3, 24_000, overwrite=True)
+    with Lineage.write(path) as lineage, pytest.raises(BarkError, match=r"compared with me\.wav"):
+        RecordedRun.resume(lineage, "made up")

@@ -47,6 +47,23 @@ class Recording:
     called: str
 
 
+def content_sha256(name: str, base: Path) -> str:
+    """Hash of what a reference holds now: a file's bytes, a folder's files with their names, a voice's tokens.
+
+    Raises:
+        BarkError: When it is not there.
+    """
+    folder = base / Path(name).expanduser()
+    if folder.is_dir():
+        files = [one for one in sorted(folder.rglob("*")) if one.is_file()]
+        listed = [f"{one.relative_to(folder)} {hashlib.sha256(one.read_bytes()).hexdigest()}" for one in files]
+        return hashlib.sha256("\n".join(listed).encode()).hexdigest()
+    path = _path_of(name, base)
+    if path is None:
+        return VoiceCatalogue().find(name).sha256
+    return hashlib.sha256(_present(path, name).read_bytes()).hexdigest()
+
+
 def check_recording(name: str, base: Path) -> None:
     """Makes sure that a recording or voice is there; see `read_recording`.
 
