@@ -94,8 +94,20 @@ def _once(members: Iterable[Individual]) -> list[Individual]:
     return list({one.birth: one for one in members}.values())  # a migrant may come home
 
 
+def _unlike(members: Iterable[Individual]) -> list[Individual]:
+    """One of all that were measured alike to the last digit, the youngest: they sound the same.
+
+    An edit that changes nothing to be heard would else fill a population with copies of its best.
+    """
+    heard: dict[object, Individual] = {}
+    for one in sorted(members, key=lambda one: one.birth):
+        measures = one.evaluation.measures
+        heard[(one.evaluation.objectives, tuple(sorted(measures.items()))) if measures else one.birth] = one
+    return list(heard.values())
+
+
 class MuPlusLambda(Algorithm):
-    """Keeps the ``mu`` fittest of parents and children; lambda is the swarm's ``step_size``.
+    """Keeps the ``mu`` fittest of parents and children that differ; lambda is the swarm's ``step_size``.
 
     Among equals the younger stay, so that a population drifts across a plateau. ``MuPlusLambda(1)`` is the (1+lambda)
     strategy, with a step size of 1 the (1+1).
@@ -109,7 +121,7 @@ class MuPlusLambda(Algorithm):
     def commit(self, step: Sequence[Individual]) -> list[AddStatus]:
         """See `Algorithm`."""
         added = AddStatus.NEW if len(self._ranked) < self.mu else AddStatus.IMPROVE_EXISTING
-        self._ranked = self._survivors(_once((*self._ranked, *step)))
+        self._ranked = self._survivors(_unlike(_once((*self._ranked, *step))))
         return self._kept(step, added)
 
     def _survivors(self, pool: list[Individual]) -> list[Individual]:

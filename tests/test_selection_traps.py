@@ -271,3 +271,15 @@ def test_the_front_of_two_goals_that_pull_apart_is_kept_wide():
 
 def test_bits_are_measured_as_the_problems_say():
     assert measures("0110") == {"ones": 2.0}
+
+
+@pytest.mark.parametrize("make", [lambda: MuPlusLambda(3), lambda: NSGA2(3)], ids=["mu plus lambda", "nsga2"])
+def test_copies_that_sound_the_same_take_one_place(make: Callable[[], Algorithm]):
+    def sounding(birth: int, pitch: float) -> Individual:
+        return Individual(Candidate(birth, Genome("x")), Evaluation("ok", (0.9,), {"pitch": pitch}), 0.9)
+
+    algorithm = make()
+    algorithm.commit([sounding(1, 100.0), individual(2, 0.2), individual(3, 0.1)])
+    became = algorithm.commit([sounding(4, 100.0), sounding(5, 100.0), sounding(6, 101.0)])
+    assert sorted(one.birth for one in algorithm.members()) == [2, 5, 6]
+    assert [bool(status) for status in became] == [False, True, True]
