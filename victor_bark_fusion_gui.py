@@ -11,7 +11,6 @@ no OpenGL, Dear PyGui missing, or a file that is no lineage.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import importlib.util
 import logging
@@ -78,9 +77,9 @@ def _window(given: argparse.Namespace, path: Path | None) -> int:
             app.presenter.say(notice, "warning")
         if source is not None:
             app.open(source)
-        signal.signal(signal.SIGTERM, lambda _number, _frame: app.stop())
-        with contextlib.suppress(KeyboardInterrupt):  # as closing the window
-            app.run()
+        for asked in (signal.SIGTERM, signal.SIGINT):  # as closing the window
+            signal.signal(asked, lambda _number, _frame: app.stop())
+        app.run()
     finally:
         if app.presenter.source.working():
             print("victor_bark_fusion_gui: the run finishes what is under way, and can be resumed", file=sys.stderr)
