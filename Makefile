@@ -13,7 +13,7 @@ DEBIAN_TEST_PACKAGES := espeak-ng xvfb xauth xdotool libgl1 libgl1-mesa-dri font
 # Every demo is a run of its own in one lineage; an unfinished one is taken up again by `bark-lab resume`.
 demo: setup
 	@mkdir -p demo_output
-	cd demo_output && ../$(BIN)/bark-lab run demo --db demo.db
+	$(BIN)/bark-lab run demo --db demo_output/demo.db
 
 test: lint debian-test-packages
 	@# The window's tests draw: on a screen in memory, with OpenGL in software, where both are installed.
