@@ -26,6 +26,9 @@ class Listeners:
 
     Args:
         config: The run's; its objectives say whether the answers decide who survives.
+
+    Attributes:
+        answers: Given so far, those that were taken back included.
     """
 
     def __init__(self, config: RunConfig) -> None:
@@ -33,7 +36,7 @@ class Listeners:
         weights = dict(zip(names, config.objective_weights, strict=True))
         self._position = names.index(NAME) if config.judge.learns else None
         self._learner = PreferenceLearner(weights, experts=config.judge.experts, seed=config.seed)
-        self._seed, self._answers = config.seed, 0
+        self._seed, self.answers = config.seed, 0
 
     @property
     def decide(self) -> bool:
@@ -55,7 +58,7 @@ class Listeners:
         Raises:
             BarkError: When it is about a birth that has no result yet.
         """
-        self._answers += 1
+        self.answers += 1
         number = answer.judgement_id
         if answer.withdrawn:
             self._learner.withdraw(number)
@@ -90,6 +93,6 @@ class Listeners:
         births = sorted(one.birth for one in members)[-_PLAYABLE:]
         if len(births) < 2:
             return Taught(self._learner.learned(), None)
-        rng = np.random.default_rng((self._seed, self._answers))
+        rng = np.random.default_rng((self._seed, self.answers))
         question = self._learner.next_pair(births, rng)
         return Taught(self._learner.learned(), (int(question.first), int(question.second)))

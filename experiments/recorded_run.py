@@ -199,6 +199,10 @@ class RecordedRun:
             return []
         return [Notice(f"begun with {'; '.join(other)}: tokens may differ from what they would have been", "warning")]
 
+    def taught(self) -> list[Event]:
+        """What was learned from answers of earlier sittings; nothing when there are none."""
+        return [self._listeners.taught(self.swarm.algorithm.members())] if self._listeners.answers else []
+
     def ask(self) -> list[Event]:
         """Records everything that can be evaluated now, and adds it to ``jobs``.
 

@@ -198,7 +198,7 @@ class Runner:
                 lineage.wait_for_disk()
             self.run_name = run.run.name
             self._worked_before, self._committed_before = run.worked_s, run.swarm.committed
-            self._tell([run.begun(), *run.cautions()])
+            self._tell([run.begun(), *run.cautions(), *run.taught()])
             try:
                 with contextlib.closing(self._make_executor(run.config, run.base, self._say)) as executor:
                     lineage.set_state(run.run.run_id, "running")

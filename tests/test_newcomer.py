@@ -18,7 +18,7 @@ def test_a_newcomer_gets_from_an_empty_window_to_a_voice_and_a_branch(tmp_path):
     said = json.loads(ran.stdout.splitlines()[-1].removeprefix("RESULT "))
     assert len(list(tmp_path.glob("*.png"))) == 13
     assert said["before"] >= said["told"], "closing loses nothing"
-    assert said["then"] == 10
+    assert 10 <= said["then"] <= 12, "with two workers a later batch may have been told before birth 10"
     with Lineage.view(said["lineage"]) as lineage:
         first, branch = lineage.runs()
         judgements = people.judgements(lineage, first.run_id)

@@ -256,3 +256,18 @@ def test_a_recording_that_was_replaced_between_sittings_is_noticed(tmp_path: Pat
     write_audio(sought, np.sin(np.arange(48_000) / 30) * 0.3, 24_000, overwrite=True)
     with Lineage.write(path) as lineage, pytest.raises(BarkError, match=r"compared with me\.wav"):
         RecordedRun.resume(lineage, "made up")
+
+
+def test_what_earlier_sittings_taught_is_told_when_a_run_goes_on(tmp_path: Path):
+    path = tmp_path / "run.db"
+    with Lineage.write(path) as lineage:
+        run = RecordedRun.begin(lineage, config())
+        run_at_once(run, 8)
+        assert run.taught() == []
+        first, second, *_ = sorted(one.birth for one in run.swarm.algorithm.members())
+        Sitting(run).hear(events.JudgePair(first, second))
+    said: list[events.Event] = []
+    runner = Runner.resume(path, "made up", said.append, make_executor=in_process)
+    assert runner.run() == "done"
+    taught = [event for event in said if isinstance(event, events.Taught)]
+    assert [event.learned.answers for event in taught] == [1]
