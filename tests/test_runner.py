@@ -153,7 +153,7 @@ def test_run_killed_at_500_instants_resumes_to_the_same_lineage(tmp_path: Path, 
     while kills < 500:
         number += 1
         path = tmp_path / f"killed {number}.db"
-        kills += killed_and_resumed(path, instants, 40, 0.6) - 1
+        kills += killed_and_resumed(path, instants, 40, 0.25) - 1
         assert content(path) == uninterrupted
 
 

@@ -41,7 +41,7 @@ def config_of(problem: str, births: int, seed: int, recording: Path) -> RunConfi
             "seed": seed,
             "founders": {"prompts": [_TEXT], "voices": list(_HIGH if pitch else _OTHERS)},
             "algorithm": {"population": 8},
-            "breeding": {"step_size": 8, "control_share": 0.5, "immigrant_share": 0.0},
+            "breeding": {"step_size": 8, "control_share": 0.5, "immigrant_share": 0.3},
             "judge": {
                 "objectives": ["f0_median_hz = 130 ± 20" if pitch else f"similarity to {recording}"],
                 "gates": ["tokens", "sound"],
