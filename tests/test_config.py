@@ -119,9 +119,10 @@ def test_files_that_are_no_recipes_are_refused(tmp_path: Path):
 @given(st.text(max_size=200))
 def test_any_text_is_a_recipe_or_an_error_that_says_so(text: str):
     try:
-        configured(tomllib.loads(text), (), "here")
+        config = configured(tomllib.loads(text), (), "here")
     except (BarkError, tomllib.TOMLDecodeError):
         return
+    assert RunConfig.from_json(config.to_json()) == config
 
 
 @settings(max_examples=100, deadline=None)
