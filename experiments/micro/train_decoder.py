@@ -20,6 +20,7 @@ from experiments.micro.training import Progress, Schedule, Trainer, load_weights
 
 log = logging.getLogger(__name__)
 BATCH = 6
+PREDICTED, TWO_BOOKS = 0.55, 0.2  # shares of the steps: what is decoded at use comes first; the rest are true codes
 SETTLING, HEARD = 4, 30  # frames: the first ones let the causal decoder find its state
 PREDICTED_SHARDS = 3
 
@@ -84,8 +85,8 @@ def train(out: Path, schedule: Schedule, seed: int, restart: bool = False, devic
 
     def step(progress: Progress, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         kind = rng.random()
-        source = predicted if kind < 0.4 else true
-        n_books = layout.N_COARSE if kind > 0.75 else layout.N_FINE
+        source = predicted if kind < PREDICTED else true
+        n_books = layout.N_COARSE if kind > 1 - TWO_BOOKS else layout.N_FINE
         choices = list(source)
         codes, wanted = [], []
         for _ in range(BATCH):
