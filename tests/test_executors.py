@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -283,7 +284,83 @@ def test_an_outcome_that_cannot_be_sent_fails_alone(pool):
     assert found == {1: None, 3: None}
 
 
-def test_workers_that_die_while_loading_end_the_run(pool):
+@pytest.fixture
+def short_of_processes(monkeypatch) -> list[OSError]:
+    """Errors that the next attempts to start a process meet; the system has room when they are used up."""
+    errors: list[OSError] = []
+    really = subprocess.Popen
+
+    def popen(*args, **options):
+        if errors:
+            raise errors.pop()
+        return really(*args, **options)
+
+    monkeypatch.setattr("experiments.executors.worker_process.subprocess.Popen", popen)
+    return errors
+
+
+class Hurried:
+    """A clock on which a second is a hundred."""
+
+    def __call__(self) -> float:
+        return time.monotonic() * 100
+
+
+def test_a_shortage_that_passes_ends_no_run(pool, short_of_processes, caplog):
+    caplog.set_level("INFO")
+    short_of_processes += [BlockingIOError(11, "Resource temporarily unavailable")] * 6
+    executor = pool(workers=1, clock=Hurried())
+    executor.submit(jobs("a", "b"))
+    assert "Resource temporarily unavailable; attempt 2 of 10 in 1 s" in executor.status()["trouble"]
+    began = time.monotonic()
+    assert reasons(finished(executor)) == {1: None, 2: None}
+    assert time.monotonic() - began >= (1 + 2 + 4 + 8 + 15 + 30) / 100
+    assert executor.status()["trouble"] == "worker 1 has started after 6 failed attempts"
+    assert [int(line.split("in ")[-1].removesuffix(" s")) for line in caplog.messages if "attempt " in line] == [
+        1, 2, 4, 8, 15, 30,
+    ]  # fmt: skip
+
+
+def test_a_shortage_in_the_middle_of_a_run_costs_one_worker_for_a_while(pool, short_of_processes):
+    executor = pool(workers=2, batch_size=1, clock=Hurried())
+    executor.submit(jobs("slow 0.3", "slow 0.3", *"abcdef"))
+    while not all(worker["state"] == "busy" for worker in executor.status()["workers"]):
+        executor.collect(0.05)
+    short_of_processes += [OSError(12, "Cannot allocate memory")] * 2
+    os.kill(executor.status()["workers"][0]["pid"], signal.SIGKILL)
+    assert set(reasons(finished(executor)).values()) == {None}
+
+
+def test_a_shortage_that_lasts_ends_the_run_after_minutes_and_says_what_to_do(pool, short_of_processes):
+    short_of_processes += [OSError(12, "Cannot allocate memory")] * 100
+    executor = pool(workers=2, clock=Hurried())
+    executor.submit(jobs("a", "b"))
+    began = time.monotonic()
+    with pytest.raises(BarkError, match=r"Cannot allocate memory \(10 attempts in a row\).*memory, processes.*resume"):
+        finished(executor)
+    assert time.monotonic() - began >= 3.0  # 300 s on its clock
+    assert len(short_of_processes) == 100 - 2 * 10
+
+
+def test_a_machine_without_a_thread_to_spare_leaves_no_process_behind(pool, monkeypatch):
+    really, refused = threading.Thread.start, []
+
+    def start(thread):
+        if "_read" in thread.name and len(refused) < 2:
+            refused.append(thread.name)
+            raise RuntimeError("can't start new thread")
+        really(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    executor = pool(clock=Hurried())
+    executor.submit(jobs("a"))
+    assert psutil.Process().children() == []
+    assert "can't start new thread" in executor.status()["trouble"]
+    assert reasons(finished(executor)) == {1: None}
+
+
+def test_workers_that_die_while_loading_end_the_run(pool, monkeypatch):
+    monkeypatch.setattr("experiments.executors.process_pool._PAUSES_S", (0.0, 0.1))
     executor = pool(fake_evaluators.dying_factory, workers=2)
     executor.submit(jobs("a", "b"))
     with pytest.raises(BarkError, match=r"no worker can be started: worker died \(signal 9\), while it was loading"):
@@ -291,7 +368,7 @@ def test_workers_that_die_while_loading_end_the_run(pool):
 
 
 def test_loading_has_a_limit_of_its_own(pool):
-    executor = pool(fake_evaluators.hanging_factory, start_timeout_s=0.3)
+    executor = pool(fake_evaluators.hanging_factory, start_timeout_s=0.3, clock=Hurried())
     executor.submit(jobs("a"))
     with pytest.raises(BarkError, match=r"took longer than 0\.3 s, while it was loading"):
         finished(executor)

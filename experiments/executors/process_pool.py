@@ -6,6 +6,10 @@ second time comes back failed. Innocent neighbours come back as if nothing had h
 on the number of workers nor on the batch size. When all of them are innocent, twice in a row, batches are too large for
 the memory or for the time limit, and half as large from then on.
 
+A worker that cannot be started (no memory, no free process, a GPU that something else fills) is tried again after
+pauses that grow, for five minutes in all: most shortages of a night pass. Meanwhile its jobs wait; what others have
+finished is handed out.
+
 Nothing happens on its own: `ProcessPool.collect` hands out batches and looks at limits. Time in which nobody looks (a
 paused run, a stopped or sleeping machine) is not held against a worker.
 """
@@ -18,7 +22,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -31,7 +35,8 @@ logger = logging.getLogger(__name__)
 
 _TICK_S = 0.5  # between two looks at limits
 _GRACE_S = 5.0  # a worker ends itself at its limit and says where it hung; so much later it is killed
-_STARTS = 3  # attempts to start a worker that dies while loading
+_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 90.0, 90.0)  # between attempts to start a worker: 5 minutes in all
+_STARTS = 3  # attempts where it is no shortage: loading hangs, or its program ends with an error
 _DEATHS_PER_WORKER = 4  # in a row and without any result, before the pool gives up
 _MOST_DEATHS = 12  # the same, for small pools
 
@@ -64,7 +69,9 @@ class _Seat:
     limit_s: float = 0.0
     since: float = 0.0  # on the monotonic clock
     watched_s: float = 0.0  # of that, while somebody looked
-    failed_starts: int = 0
+    failed_starts: int = 0  # in a row
+    given_up: bool = False  # it could not be started for too long
+    next_start: float = 0.0  # not before, on the pool's clock
     restarts: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -81,6 +88,7 @@ class ProcessPool:
         start_timeout_s: Time limit for starting a worker and loading its models.
         environments: Variables set in the first, second, ... worker, such as ``{"CUDA_VISIBLE_DEVICES": "1"}``; used
             round and round.
+        clock: Seconds, never going back; the pauses between attempts to start a worker are measured by it.
 
     Raises:
         BarkError: When a number is out of range or the factory cannot be sent to a process.
@@ -95,6 +103,7 @@ class ProcessPool:
         *,
         start_timeout_s: float = 900.0,
         environments: Sequence[Mapping[str, str]] = (),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         for name, value in (("workers", workers), ("batch_size", batch_size)):
             if value < 1:
@@ -110,6 +119,7 @@ class ProcessPool:
                 "class of a module, or functools.partial of one with plain values"
             ) from error
         self._batch_size, self._timeout_s, self._start_timeout_s = batch_size, timeout_s, start_timeout_s
+        self._clock = clock
         self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._todo: deque[tuple[_Task, ...]] = deque()  # batches that must stay as they are, before anything new
         self._new: deque[_Task] = deque()
@@ -153,7 +163,7 @@ class ProcessPool:
         """See `Executor.collect`. Results come in the order in which they are finished.
 
         Raises:
-            BarkError: When no worker can be started, or they die one after the other without a single result; it
+            BarkError: When no worker can be started for minutes, or they die one after the other without a single result; it
                 carries what the last one said. Also after `close`.
         """
         deadline = time.monotonic() + timeout_s
@@ -232,8 +242,9 @@ class ProcessPool:
             return
         wanted = len(self._todo) + len(self._new)
         starting = sum(seat.state in ("loading", "idle") for seat in self._seats)
+        now = self._clock()
         for seat in self._seats:
-            if seat.state == "empty" and seat.failed_starts < _STARTS and starting < wanted:
+            if seat.state == "empty" and not seat.given_up and now >= seat.next_start and starting < wanted:
                 self._start(seat)
                 starting += 1
         free = [seat for seat in self._seats if seat.state == "idle"]
@@ -250,8 +261,9 @@ class ProcessPool:
             seat.worker = WorkerProcess(
                 f"worker {seat.number + 1}", self._factory, self._start_timeout_s, seat.environment, self._inbox
             )
-        except OSError as error:  # no more processes, files or memory
-            self._start_failed(seat, f"a process cannot be started: {error}", for_good=False)
+        except (OSError, MemoryError) as error:  # no more processes, threads, files or memory
+            why = str(error) or "the memory is used up"
+            self._start_failed(seat, f"a process cannot be started: {why}", attempts=len(_PAUSES_S) + 1)
             return
         self._enter(seat, "loading", (), self._start_timeout_s)
 
@@ -288,7 +300,11 @@ class ProcessPool:
         match message.kind:
             case "ready":
                 self._ever_ready = True
-                seat.failed_starts = 0
+                if seat.failed_starts:
+                    self._trouble = f"worker {seat.number + 1} has started after {seat.failed_starts} failed attempts"
+                    logger.info("%s", self._trouble)
+                for one in self._seats:  # there is room again, so others may try too
+                    one.failed_starts, one.given_up = 0, False
                 self._enter(seat, "idle")
             case "done":
                 self._deaths_in_a_row = 0
@@ -300,7 +316,9 @@ class ProcessPool:
                 self._enter(seat, "idle")
             case "broken":
                 self._end(seat)
-                self._start_failed(seat, str(message.content), for_good=not self._ever_ready)
+                # Models that have loaded before fail for something that may pass, such as memory or a network disk.
+                attempts = len(_PAUSES_S) + 1 if self._ever_ready else 1
+                self._start_failed(seat, str(message.content), attempts=attempts)
             case _:
                 self._lost(seat, hung=False)
 
@@ -322,7 +340,9 @@ class ProcessPool:
         if seat.state == "loading":
             if code is not None and code > 0 and wrote and not hung:
                 end = f"{end}: {wrote[-1]}"  # where an exception's traceback has its point
-            self._start_failed(seat, f"{end}, while it was loading its models", for_good=False)
+            killed = code is not None and code < 0 and not hung  # as the system does when memory is short
+            attempts = len(_PAUSES_S) + 1 if killed else _STARTS
+            self._start_failed(seat, f"{end}, while it was loading its models", attempts=attempts)
             return
         batch = seat.batch
         self._enter(seat, "empty")
@@ -362,13 +382,24 @@ class ProcessPool:
             self._trouble = f"batches of {size} were too large; they are of {self._batch_size} from now on"
             logger.info("%s", self._trouble)
 
-    def _start_failed(self, seat: _Seat, why: str, *, for_good: bool) -> None:
+    def _start_failed(self, seat: _Seat, why: str, *, attempts: int) -> None:
+        """Sets a seat's next attempt after a pause; gives it up after so many ``attempts`` in a row."""
         self._enter(seat, "empty")
-        seat.failed_starts = _STARTS if for_good else seat.failed_starts + 1
+        seat.failed_starts += 1
+        seat.given_up = seat.failed_starts >= attempts
         self._trouble = f"worker {seat.number + 1} did not start: {why}"
+        if not seat.given_up:
+            pause_s = _PAUSES_S[seat.failed_starts - 1]
+            seat.next_start = self._clock() + pause_s
+            self._trouble += f"; attempt {seat.failed_starts + 1} of {attempts} in {pause_s:g} s"
         logger.info("%s", self._trouble)
-        if all(one.state == "empty" and one.failed_starts >= _STARTS for one in self._seats) or for_good:
+        if attempts == 1:
             self._broken = f"no worker can be started: {why}"
+        elif all(one.state == "empty" and one.given_up for one in self._seats):
+            self._broken = (
+                f"no worker can be started: {why} ({seat.failed_starts} attempts in a row). What was recorded is safe: "
+                "make room (memory, processes) or take fewer workers, then resume"
+            )
 
     def _end(self, seat: _Seat) -> tuple[int | None, tuple[str, ...]]:
         worker, seat.worker = seat.worker, None

@@ -51,6 +51,9 @@ class WorkerProcess:
         start_limit_s: It ends itself when loading takes longer.
         environment: Set in the process on top of this one's.
         inbox: Where its messages go.
+
+    Raises:
+        OSError: When there is no room for another process or its threads; nothing of it is left then.
     """
 
     def __init__(
@@ -82,8 +85,13 @@ class WorkerProcess:
                 (self._read_log, self._process.stderr),
             )
         ]
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except RuntimeError as error:  # Python's word for a system that has no thread to spare
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            self.end()
+            raise OSError(str(error)) from error
         self.send((logger.getEffectiveLevel(), factory, start_limit_s))
 
     @property
