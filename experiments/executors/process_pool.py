@@ -163,8 +163,8 @@ class ProcessPool:
         """See `Executor.collect`. Results come in the order in which they are finished.
 
         Raises:
-            BarkError: When no worker can be started for minutes, or they die one after the other without a single result; it
-                carries what the last one said. Also after `close`.
+            BarkError: When no worker can be started for minutes, or they die one after the other without a single
+                result; it carries what the last one said. Also after `close`.
         """
         deadline = time.monotonic() + timeout_s
         while True:
