@@ -86,7 +86,10 @@ def evaluation_of(score: Score, names: Sequence[str]) -> Evaluation:
 
 
 class Evaluator(Protocol):
-    """Has the models. Never raises for a single candidate's sake: whatever goes wrong becomes a ``failed`` score."""
+    """Has the models. Never raises for a single candidate's sake: whatever goes wrong becomes a ``failed`` score.
+
+    One that has a ``runs_on`` tells people in a few words where it computes, such as ``cpu, fp32``.
+    """
 
     def render(self, jobs: Sequence[Job]) -> list[Rendered]:
         """Renders all trials of some jobs as one batch, in order."""
@@ -123,7 +126,7 @@ class Executor(Protocol):
         """Jobs submitted and not collected."""
 
     def status(self) -> Mapping[str, Any]:
-        """For people: workers, what they do, restarts, memory."""
+        """For people: workers, what they do, restarts, memory; ``engine``: what evaluators say they run on."""
 
     def close(self) -> None:
         """Stops soon; what was not collected is dropped."""

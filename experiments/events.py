@@ -146,6 +146,7 @@ class Progress:
     births_per_hour: float
     eta_hours: float | None  # None when no limit says how long
     rendering: str = ""  # what the engine is doing now
+    engine: str = ""  # where it really runs and how exactly, such as "cpu, fp32"; empty before it is loaded
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ class RecordedRun:
         config: What decides it, and how it is carried out for now.
         swarm: Where it is.
         worked_s: Seconds of work, over all sittings; whoever has a clock adds to it.
+        engine: What it is rendered on in this sitting, in words; whoever knows says it.
         steps: Steps that are over.
         jobs: What is asked for and nobody has begun yet, in order; take it from the left.
     """
@@ -63,6 +64,7 @@ class RecordedRun:
         self.swarm = breeding.swarm_of(config, species)
         self.base = Path(str(run.execution.get("base", ".")))  # relative paths of the configuration begin here
         self.worked_s = _worked_s(run)
+        self.engine = ""
         self._names = config.judge.term_names
         self._listeners = Listeners(config)
         self.steps = 0
@@ -375,8 +377,9 @@ class RecordedRun:
         return [*said, self._listeners.taught(members)]
 
     def remember_time(self) -> None:
-        """Records ``worked_s``; not part of what the run is."""
-        execution = {**self.lineage.run(self.run.run_id).execution, "worked_s": round(self.worked_s, 3)}
+        """Records ``worked_s`` and ``engine``; not part of what the run is."""
+        facts = {"worked_s": round(self.worked_s, 3)} | ({"engine": self.engine} if self.engine else {})
+        execution = {**self.lineage.run(self.run.run_id).execution, **facts}
         self.lineage.set_execution(self.run.run_id, execution)
 
     def conduct(self, settings: Mapping[str, Any]) -> None:

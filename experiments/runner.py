@@ -258,7 +258,7 @@ class Runner:
         began = self._clock()
         done = executor.collect(_WAIT_S)
         run.worked_s += self._clock() - began
-        doing = self._watch(executor)
+        doing = self._watch(run, executor)
         if self.state == "loading" and (done or doing):
             self._loaded = True
             self._enter("running")
@@ -274,13 +274,14 @@ class Runner:
             self._told_progress_at = now
             self._emit(self._progress(run, doing))
 
-    def _watch(self, executor: Executor) -> str:
+    def _watch(self, run: RecordedRun, executor: Executor) -> str:
         """What the executor does, in a few words; tells of workers that had to be replaced."""
         status = executor.status()
         trouble = (status.get("restarts", 0), status.get("trouble", ""))
         if trouble != self._trouble and trouble[1]:
             self._emit(Notice(str(trouble[1]), "warning"))
         self._trouble = trouble
+        run.engine = str(status.get("engine") or run.engine)
         return in_words(status, self._rendering)
 
     def _count(self, steps: int) -> None:
@@ -299,7 +300,7 @@ class Runner:
             left.append(max(0, stop.evaluations - run.swarm.committed) / rate)
         if stop.hours is not None:
             left.append(max(0.0, stop.hours - hours))
-        return Progress(run.swarm.committed, run.told, hours, rate, min(left, default=None), doing)
+        return Progress(run.swarm.committed, run.told, hours, rate, min(left, default=None), doing, run.engine)
 
     # -- commands -----------------------------------------------------------------------------------------------
 

@@ -69,6 +69,11 @@ class Studio:
         critic = build_critic(read.judge, base=Path(base), decode=_decoder(engine))
         return cls(engine, critic, reliability=read.trials.reliability, on_progress=on_progress)
 
+    @property
+    def runs_on(self) -> str:
+        """Device and precision that the engine came to, whatever was asked for."""
+        return f"{self.engine.device}, {self.engine.precision}"
+
     # -- rendering ----------------------------------------------------------------------------------------------
 
     def render(self, jobs: Sequence[Job]) -> list[Rendered]:

@@ -25,9 +25,11 @@ from experiments.board.run_state import Opened
 from experiments.events import Begun, Clip, Command, Event, StateChanged, StopRun
 from experiments.lineage import Lineage, LineageError, Run
 from experiments.replay.following import Follower
-from experiments.replay.history import events_of
+from experiments.replay.history import PIECE, events_of
+from experiments.replay.pace import pace_of
 from experiments.replay.regenerating import decode
 from experiments.replay.settings import run_config
+from experiments.trusted_engines import named, require_trusted
 from window.panel import Recalled
 
 if TYPE_CHECKING:
@@ -131,6 +133,7 @@ class _Decoder:
         from bark_infinity.engine import BarkEngine  # loads torch
 
         config = run_config(self._run)
+        require_trusted(config.model.checkpoint, f"run {self._run.name!r}")
         return BarkEngine.load(config.model.checkpoint, precision=config.model.precision, offload="on")
 
     @property
@@ -233,6 +236,8 @@ class WatchedRun:
                     news = follower.poll()
                     for event in news:
                         self.events.put(event)
+                    if news and len(news) < PIECE:  # caught up: a runner would say how far it is
+                        self._say_pace(lineage)
                     if not news:
                         if not self.caught_up.is_set():
                             self.events.put(Recap(over=True))
@@ -245,6 +250,13 @@ class WatchedRun:
             self.events.put(StateChanged("failed", f"{type(error).__name__}: {error}"))
         finally:
             self.caught_up.set()
+
+    def _say_pace(self, lineage: Lineage) -> None:
+        try:
+            self.events.put(pace_of(lineage, self._run_id))
+        except LineageError as error:
+            if error.trouble != "locked":  # the next news brings the next chance
+                raise
 
     def send(self, command: Command) -> bool:
         """Nobody here takes commands."""
@@ -346,6 +358,7 @@ def new_run(path: Path, config: Any, *, base: Path, paused: bool = False) -> Own
     from experiments.runner import Runner  # loads torch: when a run begins, not when the window opens
 
     path.parent.mkdir(parents=True, exist_ok=True)
+    named(config.model.checkpoint)
     return OwnRun(path, lambda tell: Runner.begin(path, config, tell, base=base, paused=paused))
 
 
@@ -357,9 +370,14 @@ def resumed_run(path: Path, run: str, *, device: str = "auto", births: int | Non
         run: Its name.
         device: Where the engine runs; ``auto`` leaves it as it was.
         births: After how many births it is over now, instead of its limits; None leaves them as they were.
+
+    Raises:
+        BarkError: When nobody but the file has named the checkpoint that it speaks with.
     """
     from experiments.runner import Runner
 
+    with Lineage.view(path) as lineage:
+        require_trusted(run_config(lineage.run(run)).model.checkpoint, f"run {run!r}")
     conduct: dict[str, Any] = {} if device == "auto" else {"execution": {"device": device}}
     if births is not None:
         conduct["stop"] = {"evaluations": births, "hours": None, "target": None, "stagnation": None}
@@ -370,13 +388,14 @@ def branched_run(path: Path, run: str, birth: int, name: str = "", *, paused: bo
     """A run that begins with a birth of another run of the same file.
 
     Raises:
-        BarkError: When there is no such birth, or it has no voice yet.
+        BarkError: When there is no such birth, or it has no voice yet; or as `resumed_run`.
     """
     from experiments.replay.branching import branch
     from experiments.runner import Runner
 
     with Lineage.view(path) as lineage:
         made = branch(lineage, lineage.run(run).run_id, birth, name)
+    require_trusted(made.config.model.checkpoint, f"run {run!r}")
 
     def begin(tell: Callable[[Event], None]) -> Runner:
         return Runner.begin(

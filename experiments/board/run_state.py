@@ -60,7 +60,7 @@ class RunState(Model):
         progress: The last that was said; None before.
         told: Births told so far.
         at: The birth that replay shows, None for the present.
-        engine: What speaks, and where, such as ``micro on cpu``.
+        engine: What speaks, and where, such as ``micro on cpu, fp32``.
     """
 
     def __init__(self) -> None:
@@ -88,6 +88,7 @@ class RunState(Model):
                 self.engine = _engine(event.config)
             case Progress():
                 self.progress = event
+                self.engine = _engine(self.config, event.engine)
             case Told():
                 self.told += 1
             case _:
@@ -144,15 +145,15 @@ class RunState(Model):
         return evaluations if isinstance(evaluations, int) else None
 
 
-def _engine(config: Mapping[str, Any]) -> str:
-    """What speaks and where, as the configuration names them."""
+def _engine(config: Mapping[str, Any], really: str = "") -> str:
+    """What speaks and where: as the configuration names it, until it is known where it ``really`` does."""
     model, execution = config.get("model"), config.get("execution")
     checkpoint = model.get("checkpoint") if isinstance(model, Mapping) else None
     if not isinstance(checkpoint, str):
         return ""
     device = execution.get("device") if isinstance(execution, Mapping) else None
-    where = f" on {device}" if isinstance(device, str) and device != "auto" else ""
-    return checkpoint.rstrip("/").rsplit("/", 1)[-1] + where
+    where = really or (device if isinstance(device, str) and device != "auto" else "")
+    return checkpoint.rstrip("/").rsplit("/", 1)[-1] + (f" on {where}" if where else "")
 
 
 def lasting(hours: float) -> str:

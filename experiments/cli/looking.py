@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from experiments.lineage import Lineage, Run
 
 _MANY = 20_000  # births from which on checking takes long
-_RECENT = 50  # births that the present speed is taken from
+_RECENT = 50  # births whose failures are told
 _SHORTEST_WATCH_S, _LONGEST_WATCH_S = 0.2, 86_400.0
 _STATE_STYLES: dict[str, Style] = {"running": "accent", "done": "good", "paused": "warn", "failed": "bad"}
 
@@ -152,19 +152,16 @@ def _facts(lineage: Lineage, name: str | None) -> dict[str, Any]:
 
 def _run_facts(lineage: Lineage, run: Run, runs: tuple[Run, ...], written: bool) -> dict[str, Any]:
     from experiments.lineage import browse
+    from experiments.replay.pace import limit_of, pace_of
 
     counts = browse.counts(lineage, run.run_id)
     best = chosen.best_evolved(lineage, run.run_id)
     last = lineage.last_birth(run.run_id)
     recent = lineage.outcomes(run.run_id, range(max(1, last - _RECENT + 1), last + 1))
-    told_at = sorted(outcome.told_at for outcome in recent.values())
-    span = told_at[-1] - told_at[0] if told_at else 0.0
-    per_hour = 3_600 * (len(told_at) - 1) / span if span > 0 else None
+    pace = pace_of(lineage, run.run_id)
+    goes_on = written and run.state == "running"
     reasons = (outcome.score.reason for outcome in recent.values())
     why_not = chosen.kinds_of((reason, 1) for reason in reasons if reason)
-    told = counts.asked - counts.pending
-    limit = _birth_limit(run)
-    eta = (limit - told) / per_hour * 3_600 if per_hour and limit is not None and run.state == "running" else None
     return {
         "name": run.name,
         "state": run.state if written or run.state != "running" else "paused",
@@ -175,18 +172,13 @@ def _run_facts(lineage: Lineage, run: Run, runs: tuple[Run, ...], written: bool)
         "failed": counts.failed,
         "pending": counts.pending,
         "best": {"birth": best[0], "total": best[1]} if best else None,
-        "last_result_at": told_at[-1] if told_at else None,
-        "births_per_hour": per_hour,
-        "eta_s": eta,
-        "limit": limit,
+        "last_result_at": max((outcome.told_at for outcome in recent.values()), default=None),
+        "births_per_hour": pace.births_per_hour or None,
+        "hours": pace.hours,
+        "eta_s": pace.eta_hours * 3_600 if goes_on and pace.eta_hours is not None else None,
+        "limit": limit_of(run),
         "why_not": dict(list(why_not.items())[:5]),
         "branched_from": list(run.branched_from) if run.branched_from else None,
         "created_at": run.created_at,
         "resume": chosen.command("resume", lineage.path, run, runs=runs),
     }
-
-
-def _birth_limit(run: Run) -> int | None:
-    stop = run.execution.get("stop")
-    limit = stop.get("evaluations") if isinstance(stop, dict) else None
-    return limit if isinstance(limit, int) else None

@@ -113,6 +113,7 @@ class InProcess:
                 "queued": len(self._new),
                 "restarts": 0,
                 "trouble": self._broken or "",
+                "engine": getattr(self._evaluator, "runs_on", ""),
             }
 
     def close(self) -> None:

@@ -73,6 +73,7 @@ class _Seat:
     given_up: bool = False  # it could not be started for too long
     next_start: float = 0.0  # not before, on the pool's clock
     restarts: int = 0
+    runs_on: str = ""  # in words, once it is ready
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -219,6 +220,7 @@ class ProcessPool:
                 "queued": len(self._new) + sum(map(len, self._todo)),
                 "restarts": sum(seat.restarts for seat in self._seats),
                 "trouble": self._trouble,
+                "engine": " and ".join(sorted({seat.runs_on for seat in self._seats} - {""})),
             }
 
     def close(self) -> None:
@@ -305,6 +307,7 @@ class ProcessPool:
                     logger.info("%s", self._trouble)
                 for one in self._seats:  # there is room again, so others may try too
                     one.failed_starts, one.given_up = 0, False
+                seat.runs_on = str(message.content or "")
                 self._enter(seat, "idle")
             case "done":
                 self._deaths_in_a_row = 0

@@ -78,7 +78,7 @@ def main() -> None:
         logging.getLogger(__name__).debug("loading failed", exc_info=True)
         replies.send("broken", attempts.explained(error))
         return
-    replies.send("ready", None)
+    replies.send("ready", getattr(evaluator, "runs_on", ""))
     while True:
         jobs, limit_s = frames.unpacked(inbox.get())
         _evaluate(evaluator, jobs, limit_s, replies)
