@@ -59,7 +59,9 @@ class Audition:
         with self._turn:
             if self._engine is None or self._loaded != wanted:
                 from bark_infinity.engine import BarkEngine
+                from experiments.trusted_engines import require_trusted
 
+                require_trusted(wanted, "the run that is open")
                 self._close()
                 self._engine, self._loaded = BarkEngine.load(wanted, self._device), wanted
             voice.require_space(self._engine.space, wanted)

@@ -45,6 +45,7 @@ VERBS = [
     "import",
     "gc",
     "migrate",
+    "trust",
     "voices",
     "recipes",
     "doctor",

@@ -48,6 +48,7 @@ ONE_HOME = {
         "bark_infinity/voices/catalogue.py",
         "bark_infinity/checkpoints/digests.py",
         "window/settings.py",
+        "experiments/trusted_engines.py",
     },
 }
 NO_TORCH = [

@@ -17,7 +17,7 @@ from experiments.config.run_config import RunConfig
 from experiments.events import Told
 from experiments.lineage import Lineage, LineageError, clips, collection
 from experiments.lineage.rows import row_id
-from experiments.recorded_run import RecordedRun
+from experiments.recorded_run import AUDIT, RecordedRun
 from experiments.replay.branching import branch
 from experiments.replay.comparing import diff
 from experiments.replay.history import as_asked, events_of
@@ -163,6 +163,33 @@ def test_every_trial_renders_to_the_recorded_tokens(lineage, studio):
     came = list(regenerate(lineage, 2, spoken(lineage, 2), studio))
     assert len(came) >= 2
     assert all(one.same for one in came)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_audits_on_held_out_texts_are_rendered_again_too(studio, tmp_path, seeds):
+    trials = {"texts": ["One."], "held_out": ["Two."], "seeds": seeds}
+    with Lineage.write(tmp_path / "a.db") as lineage:
+        breeding = {"step_size": 3, "initial": 3}
+        run = RecordedRun.begin(lineage, settings(trials=trials, breeding=breeding, stop={"evaluations": 3}))
+        carry_on(run, studio, 3)
+        run.ask()
+        for evaluated in studio.judge(studio.render(list(run.jobs))):
+            run.tell(evaluated)
+        audited = list(lineage.outcomes(1, range(1, 4), replicate=AUDIT))
+        assert audited
+        came = {one.birth: one for one in regenerate(lineage, 1, spoken(lineage), studio)}
+        assert all(one.same for one in came.values())
+        assert {birth: one.audits for birth, one in came.items() if one.audits} == dict.fromkeys(audited, seeds)
+
+        class Forgetful:
+            """Says held-out texts otherwise than before."""
+
+            def render(self, jobs):
+                return (studio if jobs[0].trials[0].text == "One." else Another(studio)).render(jobs)
+
+        for one in regenerate(lineage, 1, audited, Forgetful()):
+            assert one.same is False
+            assert one.first_difference.startswith("on held-out texts, ")
 
 
 def test_what_is_not_there_to_compare_is_neither_same_nor_different(lineage, studio, tmp_path):

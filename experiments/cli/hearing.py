@@ -69,9 +69,11 @@ class Ears:
         if self._engine is None:
             from bark_infinity.engine import BarkEngine
             from experiments.replay.settings import run_config
+            from experiments.trusted_engines import require_trusted
 
             try:
                 config = run_config(self._run)
+                require_trusted(config.model.checkpoint, f"run {self._run.name!r}")
                 # One stage at a time: only the codec is ever loaded.
                 self._engine = BarkEngine.load(config.model.checkpoint, device="cpu", offload="on")
             except BarkError as error:

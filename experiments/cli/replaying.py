@@ -13,7 +13,7 @@ from bark_infinity.error_handling import BarkError
 from experiments.cli import chosen
 from experiments.cli.exits import FINE, NOT_FINE
 from experiments.cli.hearing import Ears
-from experiments.cli.terminal import Painted, Terminal
+from experiments.cli.terminal import Painted, Terminal, counted
 
 if TYPE_CHECKING:
     from experiments.cli.main import Verbs
@@ -215,6 +215,7 @@ def _regenerate(args: argparse.Namespace, lineage: Lineage, run: Run, terminal: 
     from experiments.replay.regenerating import cautions, regenerate
     from experiments.replay.settings import run_config
     from experiments.studio import Studio
+    from experiments.trusted_engines import require_trusted
 
     if args.regenerate == "best":
         births = sorted(birth for birth, _ in browse.best(lineage, run.run_id, count=8))
@@ -222,7 +223,9 @@ def _regenerate(args: argparse.Namespace, lineage: Lineage, run: Run, terminal: 
         births = chosen.numbers(args.regenerate)
     if not births:
         raise BarkError(f"run {run.name!r} has no birth with a total yet; name births: --regenerate 1-4")
-    studio = Studio.open(run_config(run).to_json(), str(run.execution.get("base", ".")))
+    config = run_config(run)
+    require_trusted(config.model.checkpoint, f"run {run.name!r}")
+    studio = Studio.open(config.to_json(), str(run.execution.get("base", ".")))
     try:
         doubts = cautions(run, studio.engine)
         found = []
@@ -230,7 +233,8 @@ def _regenerate(args: argparse.Namespace, lineage: Lineage, run: Run, terminal: 
             found.append(one)
             if not args.json:
                 why = f": {one.first_difference}" if one.first_difference else ""
-                terminal.say(f"#{one.birth} ", _SAME[one.same], why)
+                audits = f", also of {counted(one.audits, 'rendering')} on held-out texts" if one.audits else ""
+                terminal.say(f"#{one.birth} ", _SAME[one.same], why or audits)
                 terminal.out.flush()
     finally:
         studio.close()

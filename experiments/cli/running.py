@@ -145,6 +145,7 @@ def resume(args: argparse.Namespace, terminal: Terminal) -> int:
             f"what it is; begin another run with them: bark-lab branch {path} BIRTH --set ..."
         )
     conduct = config.conduct() if config != before else None
+    _say_what_speaks(config.model.checkpoint, one, args)
     return _go(
         lambda on_event: Runner.resume(path, one.name, on_event, conduct=conduct), args, terminal, path, best=best
     )
@@ -152,6 +153,7 @@ def resume(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def branch(args: argparse.Namespace, terminal: Terminal) -> int:
     """Begins a run from a birth of another."""
+    from experiments import trusted_engines
     from experiments.replay.branching import branch as branched
     from experiments.runner import Runner
 
@@ -161,6 +163,9 @@ def branch(args: argparse.Namespace, terminal: Terminal) -> int:
         start = branched(
             lineage, one.run_id, args.birth, args.name, _overrides(args), with_population=args.with_population
         )
+    if any(setting.split("=")[0].strip() == "model.checkpoint" for setting in args.settings):
+        trusted_engines.named(start.config.model.checkpoint)
+    _say_what_speaks(start.config.model.checkpoint, one, args)
     return _go(
         lambda on_event: Runner.begin(
             path,
@@ -181,15 +186,30 @@ def branch(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def _begin(args: argparse.Namespace, terminal: Terminal, recipe: str, settings: Sequence[str], stem: str) -> int:
     from bark_infinity.audio import unique_path
+    from experiments import trusted_engines
     from experiments.config import load_recipe
     from experiments.runner import Runner
 
     config = load_recipe(recipe, [*settings, *_overrides(args)])
+    trusted_engines.named(config.model.checkpoint)
     base = Path(recipe).resolve().parent if Path(recipe).suffix == ".toml" and Path(recipe).is_file() else Path()
     path = args.db or unique_path(".", stem, ".db")
     if not path.parent.is_dir():
         raise BarkError(f"there is no folder {path.parent} for the lineage file; make it, or choose another")
     return _go(lambda on_event: Runner.begin(path, config, on_event, base=base), args, terminal, path)
+
+
+def _say_what_speaks(checkpoint: str, one: Run, args: argparse.Namespace) -> None:
+    """Names the checkpoint that a file names.
+
+    Raises:
+        BarkError: When nobody but the file has named it yet.
+    """
+    from experiments.trusted_engines import require_trusted
+
+    require_trusted(checkpoint, f"run {one.name!r}")
+    if not args.quiet:
+        Terminal.of(sys.stderr).say(f"run {one.name!r} speaks with the checkpoint {checkpoint}")
 
 
 def _overrides(args: argparse.Namespace) -> list[str]:

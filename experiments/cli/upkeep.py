@@ -1,4 +1,4 @@
-"""Verbs that change a file without adding to its runs: ``gc``, ``migrate``."""
+"""Verbs that look after things: a file (``gc``, ``migrate``), and what files from elsewhere may open (``trust``)."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ def add(verbs: Verbs) -> None:
 
     parser = verbs.add("migrate", migrate, "bring a file of an earlier version up to date, after a backup")
     chosen.add_file(parser)
+
+    parser = verbs.add("trust", trust, "let lineage files from elsewhere speak with this checkpoint on this machine")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="as the file names it: a Hugging Face id or a folder")
 
 
 def gc(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -64,4 +67,13 @@ def migrate(args: argparse.Namespace, terminal: Terminal) -> int:
         terminal.say(f"{lineage.path} is of the current schema, with {counted(len(lineage.runs()), 'run')}")
     for backup in sorted(set(args.file.parent.glob(f"{args.file.stem}.v*.backup.db")) - backups):
         terminal.say(f"a copy as it was before is in {backup}")
+    return FINE
+
+
+def trust(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Remembers that a person has named a checkpoint."""
+    from experiments import trusted_engines
+
+    trusted_engines.trust(args.checkpoint)
+    terminal.say(f"lineage files may speak with {args.checkpoint} on this machine")
     return FINE

@@ -93,11 +93,13 @@ class Regenerated:
         birth: Which.
         same: Whether all its tokens are the recorded ones; None when there is nothing to compare with.
         first_difference: Where they differ first, or why there is nothing to compare; None when they are the same.
+        audits: Renderings on held-out texts that are the same, too.
     """
 
     birth: int
     same: bool | None
     first_difference: str | None
+    audits: int = 0
 
 
 def regenerate(
@@ -105,7 +107,8 @@ def regenerate(
 ) -> Iterator[Regenerated]:
     """Renders births again, as they were asked for, with the run's texts and seeds, and compares the tokens.
 
-    Voices that had to be rendered first are rendered again too. Tokens let go by gc are compared by their hash.
+    Voices that had to be rendered first are rendered again too, and so are audits on held-out texts, where there were
+    some. Tokens let go by gc are compared by their hash.
 
     Args:
         lineage: The file.
@@ -118,21 +121,25 @@ def regenerate(
         BarkError: When the run's configuration cannot be read.
         LineageError: ``missing`` when there is no such birth.
     """
-    from experiments.breeding import job_of
+    from experiments.breeding import audit_of, job_of
+    from experiments.recorded_run import AUDIT
 
     config = run_config(lineage.run(run_id))
     remaining = iter(births)
     while batch := list(itertools.islice(remaining, batch_size)):
         outcomes = lineage.outcomes(run_id, batch)
-        voices = {one.birth: one.genome.voice for one in lineage.candidates(run_id, batch)}
+        grown = {one.birth: one for one in lineage.candidates(run_id, batch)}
         wanted = [birth for birth in batch if birth in outcomes]
         jobs = [job_of(config, one) for one in as_asked(lineage, run_id, lineage.candidates(run_id, wanted))]
         rendered = {one.job.candidate.birth: one for one in renderer.render(jobs)}
+        audited = (audit_of(config, grown[birth]) for birth in lineage.outcomes(run_id, wanted, replicate=AUDIT))
+        audits = [audit for audit in audited if audit is not None]
+        again = {one.job.candidate.birth: one for one in renderer.render(audits)} if audits else {}
         for birth in batch:
             if birth not in rendered:
                 yield Regenerated(birth, None, "it was never rendered")
             else:
-                yield _compared(lineage, run_id, rendered[birth], voices[birth])
+                yield _compared(lineage, run_id, rendered[birth], again.get(birth), grown[birth].genome.voice)
 
 
 def cautions(run: Run, engine: BarkEngine) -> list[str]:
@@ -164,9 +171,12 @@ def cautions(run: Run, engine: BarkEngine) -> list[str]:
     return found
 
 
-def _compared(lineage: LineageReader, run_id: int, now: Rendered, voice: VoiceHistory | None) -> Regenerated:
+def _compared(
+    lineage: LineageReader, run_id: int, now: Rendered, audit: Rendered | None, voice: VoiceHistory | None
+) -> Regenerated:
+    from experiments.recorded_run import AUDIT
+
     birth = now.job.candidate.birth
-    recorded = [lineage.outcome(run_id, birth, replicate) for replicate in _replicates(now)]
     if now.job.candidate.render_first is not None:
         grown = now.candidate.genome.voice
         if voice is None:
@@ -175,29 +185,42 @@ def _compared(lineage: LineageReader, run_id: int, now: Rendered, voice: VoiceHi
             return Regenerated(birth, False, f"its voice: {now.failure or 'not rendered'}, recorded was one")
         if grown != voice:
             return Regenerated(birth, False, f"its voice: {_first_difference(_tokens(grown), _tokens(voice))}")
-    compared = 0
-    for trial, (replicate, outcome) in enumerate(zip(_replicates(now), recorded, strict=True)):
-        where = f"trial {trial + 1}: " if len(recorded) > 1 else ""
-        sha256 = None if outcome is None else outcome.output_sha256
-        if sha256 is None:
-            continue
-        if trial >= len(now.renderings):
-            return Regenerated(birth, False, f"{where}{now.failure or 'not rendered'}, recorded were tokens")
-        compared += 1
-        why = _differs(lineage, run_id, birth, replicate, now.renderings[trial], sha256)
-        if why is not None:
-            return Regenerated(birth, False, f"{where}{why}")
-    if compared:
-        return Regenerated(birth, True, None)
+    heard, why = _trials_compared(lineage, run_id, now, 0)
+    if why is None and audit is not None:
+        audits, why = _trials_compared(lineage, run_id, audit, AUDIT)
+        why = why and f"on held-out texts, {why}"
+    else:
+        audits = 0
+    if why is not None:
+        return Regenerated(birth, False, why)
+    if heard or audits:
+        return Regenerated(birth, True, None, audits)
     outcome = lineage.outcome(run_id, birth)
     why = None if outcome is None else outcome.score.reason
     return Regenerated(birth, None, f"no tokens were recorded: {why or 'its rendering was empty'}")
 
 
-def _replicates(now: Rendered) -> list[int]:
-    """Under which numbers the trials were recorded: a single one as what the swarm was told, several beside it."""
-    count = len(now.job.trials)
-    return [0] if count == 1 else list(range(1, count + 1))
+def _trials_compared(lineage: LineageReader, run_id: int, now: Rendered, whole: int) -> tuple[int, str | None]:
+    """How many renderings are the recorded ones, and the first difference.
+
+    A single trial was recorded under the number of the ``whole`` (0: what the swarm was told; `AUDIT`), several under
+    the numbers that follow it.
+    """
+    birth, count = now.job.candidate.birth, len(now.job.trials)
+    compared = 0
+    for trial in range(count):
+        where = f"trial {trial + 1}: " if count > 1 else ""
+        replicate = whole if count == 1 else whole + trial + 1
+        outcome = lineage.outcome(run_id, birth, replicate)
+        if outcome is None or outcome.output_sha256 is None:
+            continue
+        if trial >= len(now.renderings):
+            return compared, f"{where}{now.failure or 'not rendered'}, recorded were tokens"
+        compared += 1
+        why = _differs(lineage, run_id, birth, replicate, now.renderings[trial], outcome.output_sha256)
+        if why is not None:
+            return compared, f"{where}{why}"
+    return compared, None
 
 
 def _differs(

@@ -1,0 +1,115 @@
+"""Which checkpoint speaks is a person's to say: a lineage file from elsewhere opens none that nobody here has named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from runner_builders import RECIPE, config, in_process
+
+from bark_infinity.checkpoints.sources import MICRO_DIRECTORY
+from bark_infinity.error_handling import BarkError
+from experiments import trusted_engines
+from experiments.cli.main import main
+from experiments.lineage import Lineage
+from experiments.runner import Runner
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch) -> Path:
+    """Somebody's machine, on which nothing was named yet; runs need no models."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("experiments.runner.executor_of", in_process)
+    return tmp_path
+
+
+def foreign(folder: Path) -> Path:
+    """A file, made by somebody else, that speaks with a model in a folder."""
+    model = folder / "a model"
+    shutil.copytree(MICRO_DIRECTORY, model)
+    path = folder / "foreign.db"
+    voices = {"voices": ["micro/adam", "micro/klara"]}
+    how = config(model={"checkpoint": str(model)}, founders=voices, stop={"evaluations": 8})
+    assert Runner.begin(path, how, lambda event: None, make_executor=in_process).run() == "done"
+    return path
+
+
+@pytest.mark.parametrize("verb", [["resume", "foreign.db", "--births", "16"], ["branch", "foreign.db", "1"]])
+def test_a_checkpoint_that_only_a_file_names_is_told_and_not_opened(here, capsys, monkeypatch, verb):
+    model = str(foreign(here).parent / "a model")
+    with monkeypatch.context() as opened:
+        opened.setattr("experiments.breeding.load_checkpoint", lambda *_: pytest.fail("it was opened"))
+        assert main([*verb, "--quiet", "--no-report"]) == 2
+    told = capsys.readouterr().err
+    assert f"the checkpoint {model} (a folder), which you have not named" in told
+    assert f"bark-lab trust '{model}'" in told
+    with Lineage.view("foreign.db") as lineage:
+        assert [(run.state, lineage.last_birth(run.run_id)) for run in lineage.runs()] == [("done", 8)]
+
+    assert main(["trust", model]) == 0
+    assert main([*verb, "--no-report"]) == 0
+    assert f"speaks with the checkpoint {model}" in capsys.readouterr().err
+
+
+def test_whoever_begins_a_run_has_named_its_checkpoint(here, capsys):
+    shutil.copytree(MICRO_DIRECTORY, here / "mine")
+    tables = {**RECIPE, "model": {"checkpoint": "mine"}, "stop": {"evaluations": 8}}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in tables.items() if not isinstance(value, dict)]
+    for name, table in tables.items():
+        if isinstance(table, dict):
+            lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+    Path("mine.toml").write_text("\n".join(lines), "utf-8")
+    assert main(["run", "mine.toml", "--db", "mine.db", "--quiet", "--no-report"]) == 0
+    assert main(["resume", "mine.db", "--births", "16", "--quiet", "--no-report"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_window_asks_too(here):
+    from window.sources import branched_run, resumed_run
+
+    path = foreign(here)
+    for make in (lambda: resumed_run(path, "made up"), lambda: branched_run(path, "made up", 1)):
+        with pytest.raises(BarkError, match="bark-lab trust"):
+            make()
+
+
+def test_clips_of_a_foreign_file_are_decoded_by_no_foreign_checkpoint(here, capsys):
+    from experiments.cli.hearing import Ears
+
+    path = foreign(here)
+    with Lineage.view(path) as lineage, pytest.raises(BarkError, match="bark-lab trust"):
+        _ = Ears(lineage, lineage.run(1)).engine
+    assert main(["replay", str(path), "--regenerate", "1"]) == 2
+    assert "bark-lab trust" in capsys.readouterr().err
+
+
+def test_shipped_checkpoints_need_no_word_and_names_mean_one_thing(here, monkeypatch):
+    for name in trusted_engines.FREE:
+        trusted_engines.require_trusted(name, "it")
+    with pytest.raises(BarkError, match=r"suno/bark-small \(to be looked for here, then on the Hugging Face Hub\)"):
+        trusted_engines.require_trusted("suno/bark-small", "it")
+    trusted_engines.trust("suno/bark-small")
+    trusted_engines.require_trusted("suno/bark-small", "it")
+
+    (here / "models" / "one").mkdir(parents=True)
+    trusted_engines.trust("models/one")
+    assert trusted_engines.is_trusted(str(here / "models" / "one"))
+    assert trusted_engines.is_trusted("models/one")
+    monkeypatch.chdir(here / "models")
+    assert not trusted_engines.is_trusted("models/one")  # here it would be somebody's repository
+
+
+def test_a_spoilt_memory_forgets_and_one_that_cannot_be_written_says_so(here, caplog):
+    trusted_engines.trust("a/b")
+    [file] = (here / "state").rglob("*.jsonl")
+    file.write_bytes(b"\xff\x00\n{]\n[1]\n3\n" + b"[" * 100_000 + b'\n"c/d"\n')
+    assert trusted_engines.known() == {"c/d"}
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(BarkError, match="make its folder writable"):
+        trusted_engines.trust("a/b")
+    trusted_engines.named("a/b")  # a run begins all the same
+    assert "is not remembered" in caplog.text
