@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-import re
-import unicodedata
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -26,6 +23,7 @@ from bark_infinity.voices.catalogue import VoiceCatalogue
 from bark_infinity.voices.history import VoiceHistory
 from digital_evolution import Candidate, Genome, Swarm
 from evolution.selection import NSGA2, Algorithm, CategoryAxis, GridAxis, Islands, MapElites, MuPlusLambda, Novelty
+from experiments.categories import CATEGORIES
 from experiments.config import run_config
 from experiments.config.run_config import RunConfig
 from experiments.config.tables import nearest_key
@@ -243,19 +241,5 @@ def _algorithm(config: run_config.Algorithm) -> Algorithm:
 def _axis(axis: run_config.Axis) -> GridAxis | CategoryAxis:
     if axis.measure:
         return GridAxis(axis.measure, axis.low, axis.high, axis.cells)
-    return CategoryAxis(axis.category, CATEGORIES[axis.category])
-
-
-def _tag(genome: Genome) -> str:
-    found = re.search(r"\[[^\[\]]+\]|♪", genome.prompt)
-    return found.group() if found else "none"
-
-
-def _script(genome: Genome) -> str:
-    """The writing system of most letters: the first word of their Unicode names, such as LATIN or HANGUL."""
-    names = Counter(unicodedata.name(char, "?").split()[0].lower() for char in genome.prompt if char.isalpha())
-    return names.most_common(1)[0][0] if names else "none"
-
-
-CATEGORIES: Mapping[str, Callable[[Genome], str]] = MappingProxyType({"tag": _tag, "script": _script})
-"""Categorical axes of a map, by name."""
+    of = CATEGORIES[axis.category]
+    return CategoryAxis(axis.category, lambda genome: of(genome.prompt))

@@ -23,9 +23,10 @@ from experiments.board.curves import MOST_POINTS
 from experiments.board.genome_diff import equal_share, genome_diff, word_diff
 from experiments.board.genome_draft import SETTING_FIELDS, GenomeDraft
 from experiments.board.library import Library
+from experiments.board.map_axes import MapAxis
 from experiments.board.measures import measure_title
 from experiments.board.sound_picture import HEIGHT, WIDTH, coloured, draw_sound, height_of
-from experiments.board.voice_map import LEAST_SHADE, MapAxis
+from experiments.board.voice_map import LEAST_SHADE
 from experiments.events import Clip, Committed, Event, Rescored, Told
 from experiments.voice_shelf import VoiceShelf, clean_tags
 
@@ -128,7 +129,7 @@ def test_curves_of_long_runs_are_thinned(long_run):
 def test_the_map_of_a_run_that_evolves_one_is_its_archive():
     events = list(board_events.synthetic_run(600, 4, map_elites=True))
     board = board_of(events)
-    assert [axis.measure for axis in board.voice_map.own_axes] == list(board_events.AXES)
+    assert board.voice_map.own_axes == tuple(board_events.AXES)
     atlas = board.voice_map.atlas(*board.voice_map.default_axes())
     assert {cell.elite for cell in atlas.cells.values()} == set(board.births.population)
     assert atlas.covered == pytest.approx(board.voice_map.coverage())

@@ -1,7 +1,8 @@
 """The archive as a map: two axes cut into cells, the best birth of each cell, how much of the map is covered.
 
 The axes of a run that evolves a map (MAP-Elites) are the run's own; of any other run, two measures over the range that
-its births have come to. Which axes are shown is the panel's choice, so that it outlives the board that replay swaps.
+its births have come to, or categories such as the operator. Which axes are shown is the panel's choice, so that it
+outlives the board that replay swaps.
 """
 
 from __future__ import annotations
@@ -15,46 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.board.births import Births
-from experiments.board.measures import Measures, measure_title
+from experiments.board.map_axes import OF_BIRTHS, Axis, CategoryColumn, MapAxis
+from experiments.board.measures import Measures
 from experiments.board.model import Model
+from experiments.categories import CATEGORIES
 from experiments.events import Begun, Event, Rescored, Told
 
 DEFAULT_CELLS = 12
 LEAST_SHADE = 0.08  # of the cell with the worst elite: empty cells alone are 0
 _LEAST_SPAN = 0.02  # of totals that the shades are spread over
 _OUTSIDE = 0.02  # share of births at each end that an axis chosen by the data may leave to its outermost cells
-
-
-@dataclass(frozen=True)
-class MapAxis:
-    """``cells`` equal parts of [low, high] of a measure; what lies outside is in the outermost ones."""
-
-    measure: str
-    low: float
-    high: float
-    cells: int
-
-    @property
-    def title(self) -> str:
-        """For people."""
-        return measure_title(self.measure)
-
-    def places(self, values: NDArray[np.float32]) -> NDArray[np.int64]:
-        """(N,) cell of each value, from 0; -1 where it is not known."""
-        known = ~np.isnan(values)
-        share = (np.clip(np.where(known, values, self.low), self.low, self.high) - self.low) / (self.high - self.low)
-        return np.where(known, np.minimum((share * self.cells).astype(np.int64), self.cells - 1), -1)
-
-    def place(self, value: float) -> int | None:
-        """The cell that a position on the map is in; None outside of it."""
-        if not self.low <= value <= self.high:
-            return None
-        return min(int((value - self.low) / (self.high - self.low) * self.cells), self.cells - 1)
-
-    def span(self, cell: int) -> tuple[float, float]:
-        """Where a cell begins and ends."""
-        width = (self.high - self.low) / self.cells
-        return self.low + cell * width, self.low + (cell + 1) * width
 
 
 @dataclass(frozen=True)
@@ -91,8 +62,8 @@ class Atlas:
         best: Total of the best elite.
     """
 
-    x: MapAxis
-    y: MapAxis
+    x: Axis
+    y: Axis
     cells: Mapping[tuple[int, int], MapCell]
     shades: NDArray[np.float32]
     covered: float
@@ -123,23 +94,29 @@ class VoiceMap(Model):
     Attributes:
         births: Facts of births.
         measures: What was measured of them.
-        own_axes: The run's own, where it evolves a map; two or more.
+        own_axes: Names of the run's own, where it evolves a map.
     """
 
     def __init__(self, births: Births, measures: Measures) -> None:
         super().__init__()
         self.births = births
         self.measures = measures
-        self.own_axes: tuple[MapAxis, ...] = ()
+        self.own_axes: tuple[str, ...] = ()
+        self._measured: dict[str, MapAxis] = {}  # those of the run's own that are measures
+        self._categories = {name: CategoryColumn(name) for name in OF_BIRTHS}
         self._fitted: dict[str, tuple[int, MapAxis]] = {}  # by measure: an axis, and after how many births
         self._atlas: tuple[int, Atlas] | None = None
-        self._coverage: tuple[int, tuple[MapAxis, MapAxis], NDArray[np.int64]] | None = None
+        self._coverage: tuple[int, tuple[Axis, Axis], NDArray[np.int64]] | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return vars(self) | {"_atlas": None}  # it is drawn again
 
     def apply(self, event: Event) -> None:
         """Follows results."""
         match event:
             case Begun():
-                self.own_axes = _axes_of(event.config)
+                self.own_axes, self._measured = _axes_of(event.config)
+                self._categories = {name: CategoryColumn(name) for name in OF_BIRTHS}
                 self._fitted.clear()
             case Told() | Rescored():
                 pass
@@ -148,19 +125,48 @@ class VoiceMap(Model):
         self.changed()
 
     def default_axes(self) -> tuple[str, str] | None:
-        """Measures to begin with: the run's own, else the first two that people ask for; None before there are two."""
-        own = [axis.measure for axis in self.own_axes]
-        names = [*own, *(name for name in self.measures.known_names() if name not in own)]
+        """Names to begin with: the run's own, else the first two measures; None before there are two."""
+        names = self._first_names()
         return (names[0], names[1]) if len(names) > 1 else None
 
-    def axis(self, measure: str) -> MapAxis | None:
-        """The axis of a measure: the run's own, else one that holds the births; None while nothing was measured.
+    def names(self) -> tuple[str, ...]:
+        """All axes that can be chosen: the run's own, measures, and categories with more than one value."""
+        first = self._first_names()
+        more = [name for name in OF_BIRTHS if name not in first and self._category(name).axis.cells > 1]
+        return (*first, *more)
 
-        It is fitted again only when there are twice as many births, so that a map does not move under the mouse.
+    def _first_names(self) -> tuple[str, ...]:
+        return (*self.own_axes, *(name for name in self.measures.known_names() if name not in self.own_axes))
+
+    def axis(self, name: str) -> Axis | None:
+        """The axis of a measure or category: the run's own, else one that holds the births; None while it is empty.
+
+        One of a measure is fitted again only when there are twice as many births, so that a map does not move under
+        the mouse; one of a category grows when a value is met for the first time.
         """
-        own = next((axis for axis in self.own_axes if axis.measure == measure), None)
-        if own is not None:
-            return own
+        if name in self._measured:
+            return self._measured[name]
+        if name in OF_BIRTHS:
+            axis = self._category(name).axis
+            return axis if axis.cells else None
+        return self._fitted_axis(name)
+
+    def _category(self, name: str) -> CategoryColumn:
+        column = self._categories[name]
+        numbers, on_map = self.measures.numbers, self.measures.evolved & ~np.isnan(self.measures.totals)
+        for row in range(len(column), len(self.measures)):
+            column.add(self.births[int(numbers[row])] if on_map[row] else None)
+        return column
+
+    def _places(self, axis: Axis) -> NDArray[np.int64]:
+        """(N,) cell of every birth that was told, along an axis; -1 where it has none."""
+        return (
+            axis.places(self.measures.column(axis.measure))
+            if isinstance(axis, MapAxis)
+            else (self._category(axis.name).places)
+        )
+
+    def _fitted_axis(self, measure: str) -> MapAxis | None:
         told = len(self.measures)
         if measure in self._fitted and told < 2 * self._fitted[measure][0]:
             return self._fitted[measure][1]
@@ -173,7 +179,7 @@ class VoiceMap(Model):
         return self._fitted[measure][1]
 
     def atlas(self, x: str, y: str) -> Atlas | None:
-        """The map over two measures; None while one of them was never measured."""
+        """The map over two axes; None while one of them is empty."""
         across, up = self.axis(x), self.axis(y)
         if across is None or up is None:
             return None
@@ -196,15 +202,15 @@ class VoiceMap(Model):
         if self._coverage is not None and self._coverage[1] == pair and self._coverage[0] <= told:
             begin, _, seen = self._coverage
         fresh = slice(begin, told)  # only births since the last time
-        columns, rows = (axis.places(self.measures.column(axis.measure)[fresh]) for axis in pair)
+        columns, rows = (self._places(axis)[fresh] for axis in pair)
         counts = (columns >= 0) & (rows >= 0) & self.measures.evolved[fresh] & ~np.isnan(self.measures.totals[fresh])
         seen = np.union1d(seen, (rows * pair[0].cells + columns)[counts])
         self._coverage = told, pair, seen
         return len(seen) / (pair[0].cells * pair[1].cells)
 
-    def _drawn(self, x: MapAxis, y: MapAxis) -> Atlas:
+    def _drawn(self, x: Axis, y: Axis) -> Atlas:
         totals = self.measures.totals
-        columns, rows = x.places(self.measures.column(x.measure)), y.places(self.measures.column(y.measure))
+        columns, rows = self._places(x), self._places(y)
         here = np.flatnonzero((columns >= 0) & (rows >= 0) & self.measures.evolved & ~np.isnan(totals))
         flat = rows[here] * x.cells + columns[here]
         counts = np.bincount(flat, minlength=x.cells * y.cells)
@@ -223,18 +229,22 @@ class VoiceMap(Model):
         return Atlas(x, y, cells, shades, len(cells) / (x.cells * y.cells), worst, best)
 
 
-def _axes_of(config: Mapping[str, Any]) -> tuple[MapAxis, ...]:
-    """The measured axes of a run that evolves a map; categories have no place on a plane of measures."""
+def _axes_of(config: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, MapAxis]]:
+    """Names of the axes of a run that evolves a map, and those that are measures."""
     algorithm = config.get("algorithm")
     if not isinstance(algorithm, Mapping) or algorithm.get("kind") != "map-elites":
-        return ()
+        return (), {}
     given = algorithm.get("axes", ())
-    axes: list[MapAxis] = []
+    names: dict[str, None] = {}
+    measured: dict[str, MapAxis] = {}
     for axis in given if isinstance(given, Sequence) else ():
         match axis:
+            case {"category": str(category)} if category in CATEGORIES:
+                names[category] = None
             case {"measure": str(measure), "low": low, "high": high, "cells": int(cells)} if measure and low < high:
-                axes.append(MapAxis(measure, float(low), float(high), cells))
-    return tuple(axes)
+                names[measure] = None
+                measured[measure] = MapAxis(measure, float(low), float(high), cells)
+    return tuple(names), measured
 
 
 def _round_range(low: float, high: float) -> tuple[float, float]:

@@ -15,8 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bark_infinity.requests import RenderSettings
-from digital_evolution import Genome
+from experiments.categories import CATEGORIES
 from experiments.lineage.columns import Columns, prompts
 from experiments.lineage.reading import LineageReader
 from experiments.lineage.records import Run
@@ -194,12 +193,9 @@ def _placed(axis: Measured, table: Columns) -> tuple[Axis, Ints]:
 
 def _categorised(lineage: LineageReader, run: Run, name: str, count: int) -> tuple[Axis, Ints]:
     """The most frequent categories, and each birth's; -1 for births of others, or of a category unknown here."""
-    from experiments.breeding import CATEGORIES
-
     texts = prompts(lineage, run.run_id)[:count]  # more may have been born meanwhile
     of = CATEGORIES.get(name)
-    spoken = RenderSettings(semantic_allow_early_stop=False)  # with which a genome may have no words
-    found = {one: of(Genome(one, settings=spoken)) if of else "" for one in dict.fromkeys(texts)}
+    found = {one: of(one) if of else "" for one in dict.fromkeys(texts)}
     frequent = Counter(found[one] for one in texts).most_common(_FINEST[0])
     axis = Categories(name, tuple(sorted(value for value, _ in frequent)))
     places = {value: at for at, value in enumerate(axis.values)}

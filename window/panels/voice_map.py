@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import dearpygui.dearpygui as dpg
 
 from experiments.board.board import Board
+from experiments.board.map_axes import Axis
 from experiments.board.measures import measure_title
-from experiments.board.text import shortened
+from experiments.board.text import shortened, spelled_out
 from experiments.board.voice_map import Atlas, MapCell
 from window.canvas import place_for
 from window.palette import faded
@@ -16,6 +19,8 @@ _HEAD = 34
 _FOOT = 22
 _DRAG = 6  # pixels from which a click is a drag
 _MOST_PARENTS = 4
+_BESIDE = 70  # of the panel's width, around the cells
+_NARROWEST, _LOWEST = 34, 14  # room for a category's name across and upwards
 
 
 class VoiceMapPanel:
@@ -47,9 +52,9 @@ class VoiceMapPanel:
         for item in (*self._combos.values(), self._by):
             dpg.bind_item_font(item, desk.font("0", "small"))
         with dpg.tooltip(self._combos["x"], delay=0.5):
-            dpg.add_text("across; any measure of the judgement")
+            dpg.add_text("across; any measure of the judgement, or a category such as the operator")
         with dpg.tooltip(self._combos["y"], delay=0.5):
-            dpg.add_text("upwards; any measure of the judgement")
+            dpg.add_text("upwards; any measure of the judgement, or a category such as the operator")
         self._plot_at = place_for(parent, desk)
         self._plot = dpg.add_plot(
             parent=self._plot_at, tag="voice_map.plot", width=-desk.px(10), height=-1, no_menus=True,
@@ -122,7 +127,7 @@ class VoiceMapPanel:
         default = board.voice_map.default_axes()
         if default is None:
             return None
-        known = set(board.measures.names) | {axis.measure for axis in board.voice_map.own_axes}
+        known = set(board.voice_map.names())
         x, y = (
             self._chosen[axis] if self._chosen.get(axis) in known else own
             for axis, own in zip(("x", "y"), default, strict=True)
@@ -130,9 +135,7 @@ class VoiceMapPanel:
         return x, y
 
     def _offer(self, board: Board, chosen: tuple[str, str] | None) -> None:
-        own = [axis.measure for axis in board.voice_map.own_axes]
-        names = [*own, *(name for name in board.measures.known_names() if name not in own)]
-        titles = {measure_title(name): name for name in names}
+        titles = {measure_title(name): name for name in board.voice_map.names()}
         if titles != self._names:
             self._names = titles
             for combo in self._combos.values():
@@ -149,6 +152,26 @@ class VoiceMapPanel:
         dpg.set_value(self._heat, [atlas.shades.ravel().tolist(), []])
         dpg.set_axis_limits(self._x, atlas.x.low, atlas.x.high)
         dpg.set_axis_limits(self._y, atlas.y.low, atlas.y.high)
+        labels = atlas.x.labels + atlas.y.labels
+        dpg.bind_item_font(self._plot, self._desk.font("0".join(labels) or "0", "small"))
+        px = self._desk.px
+        self._name_cells(self._x, atlas.x, self._width - px(_BESIDE), px(_NARROWEST), shorten=True)
+        self._name_cells(self._y, atlas.y, self._height - px(_HEAD + _FOOT + 24), px(_LOWEST), shorten=False)
+
+    def _name_cells(self, item: Item, axis: Axis, length: int, least: int, *, shorten: bool) -> None:
+        """Writes a category's values along its axis; where they do not all fit, every second, third, ... of them."""
+        if not axis.labels:
+            dpg.reset_axis_ticks(item)
+            return
+        room = max(length, 1) / axis.cells
+        every = max(1, math.ceil(least / room))
+        most = room * every - 6 if shorten else self._width * 0.3
+        ticks = [
+            (shortened(spelled_out(label), most, lambda one, script: self._desk.width(one, script, "small")), at + 0.5)
+            for at, label in enumerate(axis.labels)
+            if at % every == 0
+        ]
+        dpg.set_axis_ticks(item, tuple(ticks))
 
     def _draw_overlay(self, board: Board, atlas: Atlas) -> None:
         """Outlines of the cell that is looked at, the one under the mouse, and the rectangle that is dragged."""
@@ -183,7 +206,8 @@ class VoiceMapPanel:
         facts = board.births.known.get(cell.elite)
         prompt = "" if facts is None else f" · {facts.prompt}"
         others = f" · best of {cell.births}" if cell.births > 1 else ""
-        return f"#{cell.elite} · {cell.total:.3f}{others}{prompt}"
+        named = [axis.labels[at] for axis, at in ((atlas.x, cell.column), (atlas.y, cell.row)) if axis.labels]
+        return " · ".join((f"#{cell.elite}", *named, f"{cell.total:.3f}{others}{prompt}"))
 
     def _tell(self, words: str) -> None:
         desk = self._desk
