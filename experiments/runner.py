@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from bark_infinity.error_handling import BarkError
 from bark_infinity.requests import RenderProgress
@@ -46,6 +46,9 @@ from experiments.lineage import Lineage, LineageError
 from experiments.lineage.records import RunState
 from experiments.recorded_run import RecordedRun
 from experiments.sitting import Sitting
+
+if TYPE_CHECKING:
+    from bark_infinity.engine import BarkEngine
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +99,9 @@ class Runner:
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._heard: deque[Command] = deque()
+        self._executor: Executor | None = None
+        self._open = threading.RLock()  # a signal may say something while this very thread is closing
+        self._closed = False
         self._abandoned = threading.Event()
         self._goal: Literal["running", "paused", "stopping"] = "paused" if paused else "running"
         self._steps_left: int | None = None  # until it pauses by itself
@@ -156,13 +162,26 @@ class Runner:
         self._thread = threading.Thread(target=self.run, name="runner")
         self._thread.start()
 
-    def send(self, command: Command) -> None:
-        """Says something to the run; heard within a fraction of a second."""
-        self._commands.put(command)
+    def send(self, command: Command) -> bool:
+        """Says something to the run; heard within a fraction of a second.
+
+        Returns:
+            True: it is done, or a notice says why not, even if the run ends in this moment. False: the run has ended,
+            and nothing is done.
+        """
+        with self._open:
+            if not self._closed:
+                self._commands.put(command)
+            return not self._closed
 
     def abandon(self) -> None:
         """Ends at once: what is being rendered is thrown away, what was acknowledged is in the file."""
         self._abandoned.set()
+
+    def engine(self) -> BarkEngine | None:
+        """What renders this run, to be lent, where that is in this process and loaded; its calls take turns."""
+        engine: BarkEngine | None = getattr(getattr(self._executor, "evaluator", None), "engine", None)
+        return engine
 
     def join(self, timeout_s: float | None = None) -> bool:
         """Waits for the end; returns whether it has come."""
@@ -186,6 +205,8 @@ class Runner:
         except Exception as error:
             logger.exception("the run failed")
             self._fail(error)
+        for command in self._unheard():
+            self._refuse(command, "the run has ended")
         return self.state
 
     def _sit(self) -> None:
@@ -199,14 +220,20 @@ class Runner:
             self.run_name = run.run.name
             self._worked_before, self._committed_before = run.worked_s, run.swarm.committed
             self._tell([run.begun(), *run.cautions(), *run.taught()])
+            sitting = Sitting(run)
             try:
                 with contextlib.closing(self._make_executor(run.config, run.base, self._say)) as executor:
+                    self._executor = executor
                     lineage.set_state(run.run.run_id, "running")
-                    state, reason = self._go_on(run, executor)
+                    self._enter("loading", "loading the models") if self._goal == "running" else self._enter("paused")
+                    state, reason = self._go_on(run, sitting, executor)
+                    while not self._close_if_quiet():  # somebody said something meanwhile: it counts as said before
+                        state, reason = self._go_on(run, sitting, executor)
                 run.remember_time()
                 lineage.set_state(run.run.run_id, _RECORDED[state], reason)
             except BaseException as error:
                 self._leave_a_note(run, error)
+                self._write_down(sitting)
                 raise
         self._enter(state, reason)
 
@@ -219,10 +246,8 @@ class Runner:
             lineage, begin.config, base=begin.base, founders=begin.founders, branched_from=begin.branched_from
         )
 
-    def _go_on(self, run: RecordedRun, executor: Executor) -> tuple[Literal["done", "stopped"], str]:
+    def _go_on(self, run: RecordedRun, sitting: Sitting, executor: Executor) -> tuple[Literal["done", "stopped"], str]:
         """Until the run is over, or somebody asks to stop; returns the final state and why."""
-        sitting = Sitting(run)
-        self._enter("loading", "loading the models") if self._goal == "running" else self._enter("paused")
         while True:
             self._obey(run, sitting)
             if self._goal == "running":
@@ -315,13 +340,43 @@ class Runner:
                 self._heard.append(self._commands.get_nowait())
         while self._heard:
             try:
-                self._do(self._heard.popleft(), run, sitting)
+                self._do(self._heard[0], run, sitting)
             except LineageError as error:
                 if error.trouble not in ("invalid", "missing", "conflict"):
-                    raise  # a disk or a lock, not a mistake in the command
+                    raise  # a disk or a lock, not a mistake in the command, which keeps its place and gets its answer
                 self._emit(Notice(str(error), "error"))
             except BarkError as error:
                 self._emit(Notice(str(error), "error"))
+            self._heard.popleft()
+
+    def _close_if_quiet(self) -> bool:
+        """Takes no more commands, unless there are some still."""
+        with self._open:
+            self._closed = self._commands.empty() and not self._heard
+            return self._closed
+
+    def _unheard(self) -> list[Command]:
+        """Takes no more commands; returns those that nobody has listened to."""
+        with self._open:
+            self._closed = True
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    self._heard.append(self._commands.get_nowait())
+        unheard = list(self._heard)
+        self._heard.clear()
+        return unheard
+
+    def _write_down(self, sitting: Sitting) -> None:
+        """Records what people had just said when the run failed, for the next sitting to learn from."""
+        for command in self._unheard():
+            try:
+                self._tell(sitting.write_down(command))
+            except (BarkError, OSError) as error:
+                self._refuse(command, str(error))
+
+    def _refuse(self, command: Command, why: str) -> None:
+        if not isinstance(command, Pause | Continue | StepOnce | StopRun):  # an ended run needs no such thing
+            self._emit(Notice(f"{type(command).__name__} came too late and was not recorded: {why}", "error"))
 
     def _do(self, command: Command, run: RecordedRun, sitting: Sitting) -> None:
         match command:

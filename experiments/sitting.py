@@ -37,6 +37,7 @@ class Sitting:
     rater: str = ""
     session: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     _answers: list[list[Judged]] = field(default_factory=list)  # what one click recorded belongs together
+    _follows: bool = True  # whether the run learns from an answer at once
 
     def hear(self, command: Command) -> list[Event]:
         """Records what somebody said, and what follows from it.
@@ -64,6 +65,20 @@ class Sitting:
                 self._remember(birth, tag, note, away)
                 return []
         raise BarkError(f"{type(command).__name__} is nothing that can be said to a run while it goes on")
+
+    def write_down(self, command: Command) -> list[Event]:
+        """Records an answer, a tag or a note without anything that follows from it: the next sitting learns from it.
+
+        Raises:
+            BarkError: For anything else, and as `hear`; nothing is recorded.
+        """
+        if not isinstance(command, JudgePair | Rate | ChooseWorst | Remember):
+            raise BarkError("only answers, tags and notes are taken when a run has failed; say it when it goes on")
+        self._follows = False
+        try:
+            return self.hear(command)
+        finally:
+            self._follows = True
 
     def _pair(self, kind: people.Kind, one: int, other: int, latency_s: float | None = None) -> Judged:
         number = people.judge(
@@ -95,7 +110,7 @@ class Sitting:
         """Records one click's answers with what follows, all or nothing."""
         with self.run.lineage.transaction("recording an answer"):
             answers = record()
-            followed = self.run.answered(answers, self.rater)
+            followed = self.run.answered(answers, self.rater) if self._follows else []
         self._answers.append(answers)
         return [*answers, *followed]
 

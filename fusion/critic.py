@@ -152,34 +152,6 @@ class Critic:
             logger.warning("judging failed at %s", doing, exc_info=True)
             return Score("failed", reason=f"{doing}: {type(error).__name__}: {error}")
 
-    def score_many(
-        self,
-        renderings: Sequence[Rendering],
-        texts: Sequence[str | None],
-        *,
-        open_ended: bool = False,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> list[Score]:
-        """Judges renderings one after the other, holding the analysis of one at a time; equal to `score` of each.
-
-        Args:
-            renderings: Any number.
-            texts: One for each.
-            open_ended: See `score`.
-            progress: Called with (done, total) after every rendering.
-
-        Raises:
-            BarkError: When there are not as many texts as renderings.
-        """
-        if len(renderings) != len(texts):
-            raise BarkError(f"{len(renderings)} renderings came with {len(texts)} texts; give one, or None, for each")
-        scores = []
-        for rendering, text in zip(renderings, texts, strict=True):
-            scores.append(self.score(rendering, text=text, open_ended=open_ended))
-            if progress is not None:
-                progress(len(scores), len(renderings))
-        return scores
-
     def explain(self, score: Score) -> str:
         """A score of this critic in plain words, one line for each aspect."""
         if score.status != "ok":

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bark_infinity.error_handling import BarkError
 from bark_infinity.requests import Rendering
 from fusion.features.features import AcousticFeatures, summarise
+from fusion.features.melody import Melody, melody_of
 from fusion.features.spectra import Frames, analyse
 from fusion.words.intelligibility import TextReading
 
@@ -70,6 +71,11 @@ class Heard:
     def features(self) -> AcousticFeatures:
         """The clip in 80 numbers."""
         return summarise(self.frames, text=self.text)
+
+    @cached_property
+    def melody(self) -> Melody:
+        """How its pitch moves."""
+        return melody_of(self.frames)
 
     @cached_property
     def reading(self) -> TextReading | None:

@@ -187,32 +187,25 @@ def test_a_cancelled_or_failed_rendering_is_failed_and_not_rejected_for_being_em
 # -- same clip, same score -----------------------------------------------------------------------------------
 
 
-def test_same_clip_same_score_and_a_batch_equals_one_by_one():
+def test_same_clip_same_score_whatever_was_judged_between():
     critic = Critic(recipe(), gates=PASS, reader=Reader())
     clips = [rendering(tone(120)), rendering(None), rendering(tone(200)), rendering(tone(120))]
     texts = [TEXT, TEXT, None, TEXT]
-    told = []
-    scores = critic.score_many(clips, texts, progress=lambda done, total: told.append((done, total)))
-    assert scores == [critic.score(clip, text=text) for clip, text in zip(clips, texts, strict=True)]
+    scores = [critic.score(clip, text=text) for clip, text in zip(clips, texts, strict=True)]
     assert scores[0] == scores[3]
     assert [score.status for score in scores] == ["ok", "failed", "ok", "ok"]
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_a_batch_needs_a_text_for_each():
-    with pytest.raises(BarkError, match="2 renderings came with 1 texts"):
-        Critic([]).score_many([rendering(None), rendering(None)], [None])
-
-
-def test_a_batch_holds_the_analysis_of_one_clip_at_a_time():
+def test_a_critic_holds_the_analysis_of_one_clip_at_a_time():
     critic = Critic(recipe(), gates={"sound": GATES["sound"]})
     clip = rendering(np.tile(tone(), 10))
 
     def peak(count: int) -> int:
         tracemalloc.start()
-        critic.score_many([clip] * count, [TEXT] * count)
+        kept = [critic.score(clip, text=TEXT) for _ in range(count)]
         used = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
+        assert len(kept) == count
         return used
 
     peak(1)  # filters and compiled functions stay

@@ -20,7 +20,7 @@ from evolution.interventions import Breed, Pin, Plant
 from experiments import events
 from experiments.evaluation import Job, Rendered
 from experiments.executors.in_process import InProcess
-from experiments.lineage import Lineage
+from experiments.lineage import Lineage, LineageError, people
 from experiments.lineage.verification import content_sha256, verify
 from experiments.recorded_run import RecordedRun
 from experiments.runner import Runner
@@ -271,3 +271,81 @@ def test_what_earlier_sittings_taught_is_told_when_a_run_goes_on(tmp_path: Path)
     assert runner.run() == "done"
     taught = [event for event in said if isinstance(event, events.Taught)]
     assert [event.learned.answers for event in taught] == [1]
+
+
+def ratings(path: Path) -> list[tuple[int, float | None]]:
+    with Lineage.view(path) as lineage:
+        return [(one.one, one.value) for one in people.judgements(lineage, 1)]
+
+
+def test_what_is_said_in_the_instant_a_run_ends_is_done_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "run.db"
+    taken: list[bool] = []
+    over = RecordedRun.over
+
+    def said_at_the_last_moment(run: RecordedRun) -> str | None:
+        reason = over(run)
+        if reason is not None and len(taken) < 9:
+            taken.append(runner.send(events.Rate(1, 1.0)))
+        return reason
+
+    monkeypatch.setattr(RecordedRun, "over", said_at_the_last_moment)
+    runner = Runner.begin(path, config(), lambda event: None, make_executor=in_process)
+    assert runner.run() == "done"
+    assert taken == [True] * 9
+    assert ratings(path) == [(1, 1.0)] * 9
+    assert runner.send(events.Rate(2, 1.0)) is False
+    assert len(ratings(path)) == 9
+
+
+def test_an_answer_given_in_the_instant_a_run_fails_is_recorded_and_the_rest_refused(tmp_path: Path):
+    path = tmp_path / "run.db"
+    said: list[events.Event] = []
+
+    class Broken(InProcess):
+        collected = 0
+
+        def collect(self, timeout_s: float) -> list[Any]:
+            done = super().collect(timeout_s)
+            self.collected += len(done)
+            if self.collected < 12:
+                return done
+            assert runner.send(events.Rate(2, 1.0))
+            assert runner.send(events.JudgePair(3, 4))
+            assert runner.send(events.Intervene(Pin(3)))
+            assert runner.send(events.Rate(999, 1.0))
+            assert runner.send(events.Pause())
+            raise BarkError("the last worker is gone")
+
+    def broken(config: Any, base: Path, say: Any) -> InProcess:
+        return Broken(partial(MadeUpStudio, micro_space()), config.execution.batch_size)
+
+    runner = Runner.begin(path, config(), said.append, make_executor=broken)
+    assert runner.run() == "failed"
+    assert runner.reason == "the last worker is gone"
+    assert ratings(path) == [(2, 1.0), (3, None)]
+    assert [event.one for event in said if isinstance(event, events.Judged)] == [2, 3]
+    notices = [event.text for event in said if isinstance(event, events.Notice)]
+    assert [text.split(" came too late")[0] for text in notices] == ["Intervene", "Rate"]
+    assert "999" in notices[1]
+    assert runner.send(events.Rate(2, 0.0)) is False
+    learned = [event for event in gone_on(path) if isinstance(event, events.Taught)]
+    assert learned[0].learned.answers == 2  # the next sitting knows them
+
+
+def test_what_a_full_disk_refuses_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    said: list[events.Event] = []
+
+    def full(*_: Any, **__: Any) -> int:
+        raise LineageError("the disk is full; make room", "full")
+
+    def on_event(event: events.Event) -> None:
+        said.append(event)
+        if isinstance(event, events.Committed):
+            monkeypatch.setattr("experiments.lineage.people.judge", full)
+            runner.send(events.Rate(1, 1.0))
+
+    runner = Runner.begin(tmp_path / "run.db", config(), on_event, make_executor=in_process)
+    assert runner.run() == "failed"
+    [notice] = [event.text for event in said if isinstance(event, events.Notice)]
+    assert notice == "Rate came too late and was not recorded: the disk is full; make room"
