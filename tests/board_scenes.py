@@ -180,7 +180,7 @@ def scene_run(folder: Path) -> object:
     assert hands.until(lambda: state.told >= 4)
     now("paused")
     board = hands.app.presenter.present
-    birth = next(one.number for one in board.births.known.values() if one.status == "ok")
+    birth = next(one.number for one in board.births.values() if one.status == "ok")
     hands.click(f"board.{board.cards.places.index(birth)}.like")
     assert hands.until(lambda: board.births[birth].rating == 1.0)
     hands.click("control.stop")
@@ -191,7 +191,7 @@ def scene_run(folder: Path) -> object:
     liked = resumed.births[birth].rating
     hands.app.presenter.travel(3)
     hands.frames(4)
-    then = sorted(hands.app.presenter.board.births.known)
+    then = sorted(hands.app.presenter.board.births)
     hands.app.presenter.travel(None)
     closed = hands.app.close()
     with Lineage.view(path) as lineage:

@@ -1,4 +1,4 @@
-"""The board as values: which cards are shown, what they say, what can be done, and how any moment is made again."""
+"""The board as values: which cards are shown, what they say, what can be done."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from experiments.board.board import Board
 from experiments.board.cards import DENSITIES, GRIDS, facts
 from experiments.board.explaining import explained
 from experiments.board.run_state import Opened, lasting
-from experiments.board.timeline import Timeline, slim
 from experiments.board.waves import KEPT, MOMENTS, Waves, outline
-from experiments.events import Asked, Clip, Intervened, Judged, StateChanged, Told
+from experiments.events import Clip, Intervened, Judged, StateChanged, Told
 
 
 def board_after(births, seed=0, **settings):
@@ -106,7 +105,7 @@ def test_a_card_is_explained_by_its_terms_weights_and_measures():
     assert f"total {best.total:.3f}" in said
     assert "intelligibility" in said
     assert "× 2" in said
-    rejected = next(one for one in board.births.known.values() if one.status == "rejected")
+    rejected = next(one for one in board.births.values() if one.status == "rejected")
     assert rejected.reason in explained(rejected, board.births)
 
 
@@ -140,73 +139,6 @@ def test_outlines_are_forgotten_oldest_first_and_asked_for_again():
     assert waves.missing([0, 4, 5, KEPT]) == [0, 4]
     waves.put(0, None)
     assert waves.missing([0, 4]) == [4], "what cannot be heard is not asked for for ever"
-
-
-# -- any moment -------------------------------------------------------------------------------------------------
-
-
-def shown_by(board):
-    births = {
-        number: (one.status, one.total, one.became, one.rating, one.voice if one.score else "later")
-        for number, one in board.births.known.items()
-    }
-    return births, board.births.population, board.births.best, board.cards.places
-
-
-@given(st.integers(1, 64))
-def test_the_board_of_a_moment_is_the_board_that_was_there(birth):
-    events = list(synthetic_run(64, seed=3))
-    timeline, now, then = Timeline(), Board(), Board()
-    for event in events:
-        timeline.record(event)
-        now.apply(event)
-    for event in events:
-        then.apply(event)
-        if isinstance(event, Told) and event.candidate.birth == birth:
-            break
-    again = timeline.board(timeline.until(birth), now)
-    assert shown_by(again) == shown_by(then)
-
-
-def test_going_forward_step_by_step_is_going_there_at_once():
-    timeline, now = Timeline(), Board()
-    for event in synthetic_run(64, seed=4):
-        timeline.record(event)
-        now.apply(event)
-    step, reached = timeline.board(timeline.until(8), now), timeline.until(8)
-    for birth in range(9, 65):
-        timeline.advance(step, reached, timeline.until(birth))
-        reached = timeline.until(birth)
-    assert shown_by(step) == shown_by(timeline.board(timeline.until(64), now))
-
-
-def test_a_timeline_keeps_neither_voices_nor_sound_but_the_board_keeps_their_names():
-    timeline, now = Timeline(), Board()
-    for event in synthetic_run(16, clip_share=1.0):
-        timeline.record(event)
-        now.apply(event)
-        light = slim(event)
-        if isinstance(light, Told):
-            assert light.clip is None
-            assert light.candidate.genome.voice is None
-        if isinstance(light, Asked):
-            assert all(one.genome.voice is None and one.render_first is None for one in light.candidates)
-    again = timeline.board(len(timeline), now)
-    assert [one.voice for one in again.births.known.values()] == [one.voice for one in now.births.known.values()]
-    assert all(again.waves[birth] is now.waves[birth] for birth in again.births.known)
-
-
-def test_going_back_says_nothing_new_and_keeps_what_was_chosen():
-    timeline, now = Timeline(), Board()
-    for event in synthetic_run(40):
-        timeline.record(event)
-        now.apply(event)
-    now.cards.show("best", count=24)
-    now.selection.select(7)
-    lines = len(now.log.lines)
-    again = timeline.board(timeline.until(20), now)
-    assert len(again.log.lines) == lines
-    assert (again.cards.filter, again.cards.count, again.selection.birth) == ("best", 24, 7)
 
 
 # -- state ------------------------------------------------------------------------------------------------------

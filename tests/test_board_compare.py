@@ -70,7 +70,7 @@ def test_the_worst_of_four_and_all_bad():
 
 def test_what_the_run_wants_to_know_is_asked_first_and_once():
     board = board_after(60)
-    ok = [one.number for one in board.births.known.values() if one.status == "ok"]
+    ok = [one.number for one in board.births.values() if one.status == "ok"]
     wanted = (ok[3], ok[7])
     board.apply(Taught(SimpleNamespace(), wanted))
     board.compare.skip()

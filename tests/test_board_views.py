@@ -101,7 +101,7 @@ def test_credit_of_operators_counts_every_birth_once(run):
 def test_rescoring_moves_the_present_and_marks_the_past(run):
     board = board_of(run)
     before = board.curves.curve("best").values
-    board.apply(Rescored({birth: 0.25 for birth, facts in board.births.known.items() if facts.total is not None}))
+    board.apply(Rescored({birth: 0.25 for birth, facts in board.births.items() if facts.total is not None}))
     assert board.curves.rescored == [400]
     assert (board.curves.curve("best").values == before).all()
     contest = board.curves.contest()
@@ -156,7 +156,7 @@ def test_control_and_unfit_births_are_on_no_map(run):
         assert not board.births[cell.elite].control
         assert board.births[cell.elite].status == "ok"
     assert sum(cell.births for cell in atlas.cells.values()) == sum(
-        one.status == "ok" and not one.control for one in board.births.known.values()
+        one.status == "ok" and not one.control for one in board.births.values()
     )
 
 

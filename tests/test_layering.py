@@ -68,7 +68,6 @@ NO_TORCH = [
     "bark_infinity.audio",
     "experiments.board.board",
     "experiments.board.recipe_form",
-    "experiments.board.timeline",
 ]
 HEAVY = {"torch", "transformers", "dearpygui", "librosa", "scipy", "sqlite_utils", "deap", "gradio", "streamlit"}
 
@@ -157,6 +156,6 @@ def test_light_modules_load_nothing_heavy(module):
 
 
 def test_the_board_opens_no_database():
-    program = "import sys, experiments.board.board, experiments.board.timeline; print('sqlite3' in sys.modules)"
+    program = "import sys, experiments.board.board; print('sqlite3' in sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert loaded.stdout.split() == ["False"]

@@ -133,7 +133,7 @@ def test_replay_shows_every_panel_as_it_was(app: App):
     act("replay.slider", 100)
     app.layout.show(app.presenter.board)
     board = app.presenter.board
-    told = [one for one in board.births.known.values() if one.status != "waiting"]
+    told = [one for one in board.births.values() if one.status != "waiting"]
     assert len(told) == 100
     assert len(board.tree.places) + board.tree.controls == len(board.births)
     assert max(dpg.get_value(app.layout.panel("curves")._lines["best"])[0]) <= 100

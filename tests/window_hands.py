@@ -11,6 +11,7 @@ import queue
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,12 +19,15 @@ from typing import Any
 
 import board_events
 import dearpygui.dearpygui as dpg
+from board_recorded import Recorder
 
 from bark_infinity.error_handling import BarkError
 from bark_infinity.tokens import BarkTokens
 from digital_evolution import Candidate
 from experiments.board.run_state import Opened
 from experiments.events import Asked, Command, Event, Told
+from experiments.lineage import Lineage
+from experiments.replay.player import Recording
 from window.app import App
 from window.panel import Recalled
 from window.settings import Settings
@@ -63,6 +67,8 @@ class SyntheticSource:
         self.sent: list[Command] = []
         self._candidates: dict[int, Candidate] = {}
         self._told: dict[int, Told] = {}
+        self._unwritten: list[Event] = []
+        self._recorder: Recorder | None = None
         for event in events:
             self.put(event)
 
@@ -72,7 +78,18 @@ class SyntheticSource:
         if isinstance(event, Told):
             self._candidates[event.candidate.birth] = event.candidate
             self._told[event.candidate.birth] = event
+        self._unwritten.append(event)
         self.events.put(event)
+
+    def recording(self) -> Recording:
+        if self._recorder is None:
+            self._folder = tempfile.TemporaryDirectory()
+            self._recorder = Recorder(Lineage.write(Path(self._folder.name) / "synthetic.db"))
+        with self._recorder.lineage.transaction("writing what happened"):
+            for _ in self._recorder.all(self._unwritten):
+                pass
+        self._unwritten.clear()
+        return Recording(self._recorder.lineage, self._recorder.run_id)
 
     def start(self) -> None:
         pass
@@ -93,7 +110,13 @@ class SyntheticSource:
         parents = tuple(self._candidates[one.birth] for one in candidate.parents)
         return Recalled(candidate, None if told is None else told.score, clip, spoken, parents)
 
+    def engine(self) -> None:
+        return None
+
     def close(self, timeout_s: float) -> bool:
+        if self._recorder is not None:
+            self._recorder.lineage.close()
+            self._folder.cleanup()
         return True
 
 

@@ -12,7 +12,7 @@ import queue
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import dearpygui.dearpygui as dpg
 import psutil
@@ -24,9 +24,9 @@ from evolution.interventions import Breed
 from experiments.board.board import Board
 from experiments.board.log import Level
 from experiments.board.text import Script, script_of, spelled_out
-from experiments.board.timeline import Timeline
 from experiments.board.waves import outline
 from experiments.events import Begun, Clip, Command, Event, Intervene, Progress, StateChanged, Told
+from experiments.replay.boards import Boards
 from window.fonts import Fonts
 from window.loop import Loop
 from window.palette import Palette
@@ -35,6 +35,9 @@ from window.player import Player
 from window.settings import Settings
 from window.sources import NoSource, Recap, Source
 from window.theme import Themes
+
+if TYPE_CHECKING:
+    from bark_infinity.engine import BarkEngine
 
 logger = logging.getLogger(__name__)
 
@@ -67,14 +70,13 @@ class Presenter:
         self.source: Source = NoSource()
         self.present = Board()
         self.board = self.present
-        self.timeline = Timeline()
+        self._past = Boards(self.source.recording)
         self.player = player or Player(lambda: self.output_folder)
         self._clips: OrderedDict[int, Clip] = OrderedDict()
         self._asked: set[int] = set()
         self._folder: Path | None = None
         self._memory = (0, "")
         self._process = psutil.Process()
-        self._reached = 0  # events of the timeline that the shown board has taken in, while it is not the present
         self.dialogs: dict[str, Callable[[], None]] = {}
         self.turned: Callable[[Place], None] = lambda _place: None
         self.resumed: Callable[[], None] = lambda: None
@@ -98,8 +100,9 @@ class Presenter:
         self.present.selection.select(None)
         self.present.selection.mark(())
         self.present.waves.forget()
+        self.present.scores.forget()
         self.present.run_state.open(source.opened)
-        self.timeline = Timeline()
+        self._past = Boards(source.recording)
         self.board = self.present
         self._clips.clear()
         self._asked.clear()
@@ -126,10 +129,10 @@ class Presenter:
         return found
 
     def take_in(self, event: Event) -> None:
-        """One event: onto the present's board, and into the timeline."""
+        """One event: onto the present's board."""
         if isinstance(event, Told) and event.clip is not None:
             self._keep_clip(event.candidate.birth, event.clip)
-        self.timeline.record(event)
+        self._past.watch(event, self.present)
         self.present.apply(event)
         if self.board is not self.present:
             if isinstance(event, Begun):
@@ -138,22 +141,24 @@ class Presenter:
                 self.board.run_state.apply(event)
 
     def show_waves(self) -> None:
-        """Asks for outlines that the visible cards miss, a few at a time."""
+        """Asks for outlines and judgements that the visible cards miss, a few at a time."""
         if isinstance(self.source, NoSource) or len(self._asked) >= RECALLS:
             return
-        board = self.board
-        shown = [one for one in board.cards.shown() if one in board.births]
-        audible = [one for one in shown if board.births[one].status in ("ok", "rejected")]
-        for birth in board.waves.missing(audible)[: RECALLS - len(self._asked)]:
+        for birth in self._missing()[: RECALLS - len(self._asked)]:
             if birth not in self._asked:
                 self._recall_quietly(birth)
 
     def waiting(self) -> bool:
-        """Whether outlines of visible cards are still to come."""
+        """Whether something that visible cards show is still to come."""
+        return bool(self._missing()) or bool(self._asked)
+
+    def _missing(self) -> list[int]:
+        """Births on visible cards whose outline or judgement is not at hand."""
         board = self.board
         shown = [one for one in board.cards.shown() if one in board.births]
         audible = [one for one in shown if board.births[one].status in ("ok", "rejected")]
-        return bool(board.waves.missing(audible)) or bool(self._asked)
+        missing = {*board.waves.missing(audible), *board.scores.missing(audible)}
+        return [one for one in audible if one in missing]
 
     def _recall_quietly(self, birth: int) -> None:
         source = self.source
@@ -163,6 +168,7 @@ class Presenter:
             if source is not self.source:
                 return
             self._asked.discard(birth)
+            self.board.scores.put(birth, recalled.score)
             if recalled.clip is None:
                 self.board.waves.put(birth, None)
             else:
@@ -172,6 +178,7 @@ class Presenter:
         def failed(why: str) -> None:
             if source is self.source:
                 self._asked.discard(birth)
+                self.board.scores.put(birth, None)
                 self.board.waves.put(birth, None)
                 logger.info("the outline of birth %d cannot be drawn: %s", birth, why)
 
@@ -264,7 +271,7 @@ class Presenter:
         self.recall(birth, came)
 
     def _why_silent(self, birth: int) -> str:
-        known = self.board.births.known.get(birth)
+        known = self.board.births.get(birth)
         return (known.reason if known else "") or "it was not kept"
 
     def _play(self, birth: int, clip: Clip, match: bool) -> None:
@@ -310,28 +317,26 @@ class Presenter:
     def travel(self, birth: int | None) -> None:
         """See `Desk`."""
         before = self.board
-        if birth is None or birth not in self.present.births:
-            if self.board is not self.present:
+        place = None if birth is None else self.present.births.register.place(birth)
+        if place is None:
+            if before is not self.present:
                 self.present.adopt(before)
                 self.board = self.present
+                self._past.rest()
             self.board.run_state.go_to(None)
         else:
-            target = self.timeline.until(birth)
-            if self.board is self.present or target < self._reached:
-                self.board = self.timeline.board(target, before)
-            else:
-                self.timeline.advance(self.board, self._reached, target)
-            self._reached = target
-            self.board.run_state.state = self.present.run_state.state
-            self.board.run_state.reason = self.present.run_state.reason
-            self.board.run_state.engine = self.present.run_state.engine
-            self.board.run_state.progress = self.present.run_state.progress
+            try:
+                self.board = self._past.at(place + 1, before)
+            except BarkError as error:
+                self.say(f"the run as it was at #{birth} cannot be read: {error}", "warning")
+                return
+            self.board.run_state.of_present(self.present.run_state)
             self.board.run_state.go_to(birth)
         self._loop.wake()
 
     def moments(self) -> Sequence[int]:
         """See `Desk`."""
-        return self.timeline.told
+        return self.present.births.register.told
 
     def branch(self, birth: int) -> None:
         """See `Desk`."""
@@ -409,6 +414,8 @@ class Presenter:
 
         def came(recalled: Recalled) -> None:
             if source is self.source:
+                if recalled.score is not None:
+                    self.board.scores.put(birth, recalled.score)
                 then(recalled)
 
         self._loop.background(
@@ -441,6 +448,19 @@ class Presenter:
     ) -> None:
         """See `Desk`."""
         self.asked_for_path(title, then, endings=endings, folder=folder)
+
+    def lent_engine(self) -> BarkEngine | None:
+        """See `Desk`."""
+        return self.source.engine()
+
+    @property
+    def device(self) -> str:
+        """See `Desk`."""
+        return self.settings.device
+
+    def say_soon(self, text: str) -> None:
+        """See `Desk`."""
+        self._loop.call(lambda: self.say(text))
 
     def last_folder(self) -> Path:
         """Where a file was chosen last, or where runs are kept."""

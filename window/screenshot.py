@@ -46,10 +46,12 @@ def take(
         if presenter.present.run_state.state == "failed" and not presenter.present.births:
             return presenter.present.run_state.reason
         if at is not None:
-            told = presenter.timeline.told
-            if at not in told:
-                return f"birth {at} was not told in this run, in which {len(told)} were"
+            births = presenter.present.births
+            if not births.is_told(at):
+                return f"birth {at} was not told in this run, in which {births.told} were"
             presenter.travel(at)
+            if presenter.board is presenter.present:
+                return f"birth {at} could not be read back: {presenter.present.log.lines[-1].text}"
         if page == "detail" and presenter.board.births.best is not None:
             presenter.select(presenter.board.births.best)
         presenter.turn_to(page)

@@ -27,6 +27,7 @@ from experiments.lineage import Lineage, LineageError, Run
 from experiments.replay.following import Follower
 from experiments.replay.history import PIECE, events_of
 from experiments.replay.pace import pace_of
+from experiments.replay.player import Recording
 from experiments.replay.regenerating import decode
 from experiments.replay.settings import run_config
 from experiments.trusted_engines import named, require_trusted
@@ -38,7 +39,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MOST_WAITING = 2_000  # events of the past that wait for the window; of a long run there are far more
+BREATH_S = 0.02
 LOOK_S = 0.25  # between two looks at a file that another process writes
+PAGES = 4  # of events of the past in memory, about 2 MB each
 LAST_WORDS_S = 3.0  # for a run that is abandoned to let go of its file
 
 
@@ -81,6 +85,18 @@ class Source(Protocol):
         """
         ...
 
+    def recording(self) -> Recording:
+        """What is recorded of the run, for going back in it.
+
+        Raises:
+            BarkError: When it cannot be read.
+        """
+        ...
+
+    def engine(self) -> BarkEngine | None:
+        """What renders it in this process, for others to use as well; None where there is none."""
+        ...
+
     def working(self) -> bool:
         """Whether it computes something that closing would have to wait for."""
         ...
@@ -111,6 +127,14 @@ class NoSource:
     def recall(self, birth: int) -> Recalled:
         """There are no births."""
         raise BarkError(f"there is no birth {birth}: nothing is open")
+
+    def recording(self) -> Recording:
+        """There is no run."""
+        raise BarkError("there is no run to go back in: nothing is open")
+
+    def engine(self) -> BarkEngine | None:
+        """Nothing renders."""
+        return None
 
     def working(self) -> bool:
         """It does nothing."""
@@ -191,6 +215,11 @@ class Archive:
         parents = lineage.candidates(run.run_id, [one.birth for one in candidate.parents])
         return Recalled(candidate, None if outcome is None else outcome.score, clip, spoken, tuple(parents))
 
+    def recording(self) -> Recording:
+        """See `Source`."""
+        lineage, run, _ = self._opened()
+        return Recording(lineage, run.run_id, pages=PAGES)
+
     def close(self) -> None:
         """Lets go of the file."""
         with self._guard:
@@ -236,6 +265,8 @@ class WatchedRun:
                     news = follower.poll()
                     for event in news:
                         self.events.put(event)
+                    while self.events.qsize() > MOST_WAITING and not self._ended.is_set():
+                        self._ended.wait(BREATH_S)
                     if news and len(news) < PIECE:  # caught up: a runner would say how far it is
                         self._say_pace(lineage)
                     if not news:
@@ -266,6 +297,14 @@ class WatchedRun:
         """See `Source`."""
         return self._archive.recall(birth)
 
+    def recording(self) -> Recording:
+        """See `Source`."""
+        return self._archive.recording()
+
+    def engine(self) -> BarkEngine | None:
+        """Another process renders."""
+        return None
+
     def working(self) -> bool:
         """It only looks on."""
         return False
@@ -295,6 +334,7 @@ class OwnRun:
         self._resumes = run
         self._runner = begin(self._tell)
         self._archive: Archive | None = Archive(path, run) if run else None
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="runner", daemon=True)
 
     def start(self) -> None:
@@ -309,6 +349,8 @@ class OwnRun:
                     for event in events_of(lineage, lineage.run(self._resumes).run_id):
                         if not isinstance(event, StateChanged):
                             self.events.put(event)
+                        while self.events.qsize() > MOST_WAITING and not self._closing.is_set():
+                            self._closing.wait(BREATH_S)
             except (BarkError, OSError) as error:
                 self.events.put(StateChanged("failed", str(error)))
                 return
@@ -327,8 +369,7 @@ class OwnRun:
         """See `Source`."""
         if not self._thread.is_alive():
             return False
-        self._runner.send(command)
-        return True
+        return self._runner.send(command)
 
     def recall(self, birth: int) -> Recalled:
         """See `Source`."""
@@ -336,12 +377,23 @@ class OwnRun:
             raise BarkError(f"birth {birth} cannot be read yet: the run has not begun")
         return self._archive.recall(birth)
 
+    def recording(self) -> Recording:
+        """See `Source`."""
+        if self._archive is None:
+            raise BarkError("the run cannot be read yet: it has not begun")
+        return self._archive.recording()
+
+    def engine(self) -> BarkEngine | None:
+        """See `Source`."""
+        return self._runner.engine()
+
     def working(self) -> bool:
         """See `Source`."""
         return self._thread.is_alive()
 
     def close(self, timeout_s: float) -> bool:
         """See `Source`."""
+        self._closing.set()
         if self._thread.is_alive():
             self._runner.send(StopRun("the window was closed"))
             self._thread.join(timeout_s)

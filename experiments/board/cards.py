@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
+
 from experiments.board.births import Birth, Births
 from experiments.board.model import Model
 from experiments.board.selection import Selection
@@ -102,7 +104,6 @@ class Cards(Model):
         self.count = DENSITIES[0]
         self.page = 0
         self.places: list[int | None] = [None] * self.count
-        self._told: list[int] = []
 
     def apply(self, event: Event) -> None:
         """Follows the births."""
@@ -110,20 +111,19 @@ class Cards(Model):
             case Progress() | StateChanged() | Notice() | Asked():
                 return
             case Told():
-                self._told.append(event.candidate.birth)
                 if self.filter == "newest" and self.page == 0:
                     self._take_in(event.candidate.birth)
                     self.changed()
             case _:
-                if not len(self.births):
-                    self._told.clear()
-                if self.filter != "newest" or not self._told:
+                if self.filter != "newest" or not self.births.told:
                     self._arrange()
 
     def adopt(self, before: Cards) -> None:
         """Keeps filter, page and number of places."""
-        self.filter, self.count, self.page = before.filter, before.count, before.page
-        self._arrange()
+        chosen = before.filter, before.count, before.page
+        if chosen != (self.filter, self.count, self.page) or self.filter != "newest":
+            self.filter, self.count, self.page = chosen
+            self._arrange()
 
     def show(self, chosen: Filter | None = None, *, count: int | None = None, page: int | None = None) -> None:
         """Shows other births, or another number of them."""
@@ -140,22 +140,23 @@ class Cards(Model):
         births = self.births
         match self.filter:
             case "newest":
-                return self._told[::-1]
+                return list(reversed(births.register.told[: births.told]))
             case "population":
                 return [one for one in births.population if one in births]
             case "best":
-                judged = [birth for birth in births.known.values() if birth.total is not None]
-                judged.sort(key=lambda birth: (-(birth.total or 0.0), birth.number))
-                return [birth.number for birth in judged]
+                numbers, totals = births.numbers(), births.totals()
+                order = np.lexsort((numbers, -totals))  # those without a total come last
+                return [int(one) for one in numbers[order[: np.count_nonzero(~np.isnan(totals))]]]
             case "liked":
-                liked = [one for one in births.known.values() if (one.rating or 0) > 0.5 or one.pinned]
-                return [birth.number for birth in reversed(liked)]
+                liked = {*births.rated_births(), *births.pinned}
+                chosen = [one for one in sorted(liked) if one in births]
+                return [one for one in reversed(chosen) if (births[one].rating or 0) > 0.5 or births[one].pinned]
 
     @property
     def matches(self) -> int:
         """How many births the filter has."""
         if self.filter == "newest":
-            return len(self._told)
+            return self.births.told
         if self.filter == "population":
             return len(self.births.population)
         return len(self.matching())

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from experiments.board.births import Births
-from experiments.board.model import Model
+from experiments.board.model import Model, Shared
 from experiments.events import Begun, ChooseWorst, Command, Committed, Event, Judged, JudgePair, Rate, Taught, Told
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Mode = Literal["pair", "worst"]
 Answer = Literal["first", "second", "tie", "bad"]
 POOL = 40  # births that questions are made of: who lives, and the newest
+RECENT = 1_000  # births that are looked through when few live
 KEPT = 12  # answers that are listed
 
 
@@ -33,6 +34,11 @@ class Given:
     about: frozenset[int] = frozenset()
 
 
+@dataclass(frozen=True, eq=False)
+class _Lesson(Shared):
+    learned: Learned | None = None
+
+
 class Compare(Model):
     """The question that is open, and what is known of people's taste.
 
@@ -43,7 +49,6 @@ class Compare(Model):
         heard: Those of the question that were played.
         given: Answers of this sitting, newest first.
         answers: How many stand in the run.
-        learned: What the run's learner makes of them; None before it has said so.
     """
 
     def __init__(self, births: Births) -> None:
@@ -55,7 +60,7 @@ class Compare(Model):
         self.heard: set[int] = set()
         self.given: deque[Given] = deque(maxlen=KEPT)
         self.answers = 0
-        self.learned: Learned | None = None
+        self._taught = _Lesson()
         self._suggested: tuple[int, int] | None = None
         self._skipped: set[frozenset[int]] = set()
         self._pairs: Counter[frozenset[int]] = Counter()
@@ -71,7 +76,7 @@ class Compare(Model):
             case Judged():
                 self._count(event)
             case Taught():
-                self.learned, self._suggested = event.learned, event.question
+                self._taught, self._suggested = _Lesson(event.learned), event.question
             case Told() | Committed() if not self.question:
                 self.ask()
                 if not self.question:
@@ -80,9 +85,17 @@ class Compare(Model):
                 return
         self.changed()
 
+    @property
+    def learned(self) -> Learned | None:
+        """What the run's learner makes of the answers; None before it has said so."""
+        return self._taught.learned
+
     def adopt(self, before: Compare) -> None:
         """Keeps the mode and what was answered in this sitting."""
-        self.mode, self.given = before.mode, before.given
+        self.given = before.given
+        if before.mode != self.mode:
+            self.mode = before.mode
+            self.ask()
 
     def _count(self, event: Judged) -> None:
         by = -1 if event.withdrawn else 1
@@ -125,7 +138,7 @@ class Compare(Model):
         if len(pool) < 2:
             return (), ""
         pair = self._suggested
-        if pair is not None and set(pair) <= set(self.births.known) and frozenset(pair) not in self._skipped:
+        if pair is not None and all(one in self.births for one in pair) and frozenset(pair) not in self._skipped:
             self._suggested = None
             return pair, "the pair whose answer would teach most"
         pairs = [
@@ -141,14 +154,16 @@ class Compare(Model):
 
     def _known_of(self, pair: tuple[int, int]) -> tuple[int, int, float, tuple[int, int]]:
         one, other = pair
-        apart = abs((self.births[one].total or 0.0) - (self.births[other].total or 0.0))
+        apart = abs((self.births.total(one) or 0.0) - (self.births.total(other) or 0.0))
         return self._pairs[frozenset(pair)], self._times[one] + self._times[other], apart, pair
 
     def _pool(self) -> list[int]:
         ok = [birth for birth in self.births.population if birth in self.births][-POOL:]
         if len(ok) < 4:
-            newest = (birth.number for birth in reversed(self.births.known.values()) if birth.status == "ok")
-            for birth in newest:
+            most = self.births.most
+            for birth in range(most, max(most - RECENT, 0), -1):
+                if birth not in self.births or self.births.status(birth) != "ok":
+                    continue
                 if birth not in ok:
                     ok.append(birth)
                 if len(ok) >= POOL:

@@ -7,9 +7,8 @@ births of each arm, by the totals of today.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -122,18 +121,6 @@ class Contest:
         return f"{word} by {abs(lead):.3f} {told}: best {self.evolved:.3f}, control {self.control:.3f}"
 
 
-@dataclass
-class _Arm:
-    totals: array[float] = field(default_factory=lambda: array("d"))  # nan where not ok; in the order of telling
-    numbers: array[int] = field(default_factory=lambda: array("Q"))
-
-    def by_birth(self) -> tuple[Float64Array, Float64Array]:
-        """Numbers and totals in the order of birth, which does not depend on the number of workers."""
-        numbers, totals = np.array(self.numbers, np.float64), np.array(self.totals)
-        order = np.argsort(numbers)
-        return numbers[order], totals[order]
-
-
 class Curves(Model):
     """Everything that is drawn against births.
 
@@ -151,10 +138,8 @@ class Curves(Model):
 
     def _clear(self) -> None:
         self.rescored: list[int] = []
-        self._at = array("d")
-        self._series = {name: array("d") for name in ("best", "median", "step best", "diversity", "coverage")}
-        self._arms = {False: _Arm(), True: _Arm()}  # by whether it is control
-        self._told: set[int] = set()
+        self._steps = 0
+        self._told = 0
         self._tallies: dict[str, _Tally] = {}
 
     def apply(self, event: Event) -> None:
@@ -174,9 +159,8 @@ class Curves(Model):
 
     def curve(self, name: str) -> Curve:
         """``best``, ``median`` of the living, ``step best``, ``diversity`` or ``coverage``; without unknown points."""
-        values = np.frombuffer(self._series[name], np.float64) if self._at else np.zeros(0)
-        births = np.frombuffer(self._at, np.float64) if self._at else np.zeros(0)
-        return _thinned(name, births, values)
+        register = self.births.register
+        return _thinned(name, register.points("births", self._steps), register.points(name, self._steps))
 
     def arms(self) -> tuple[Curve, Curve]:
         """Best so far of the evolved and of the control arm, each against the births of that arm."""
@@ -184,16 +168,15 @@ class Curves(Model):
 
     def control(self) -> Curve:
         """The control arm's best so far, against the births of the run."""
-        numbers, totals = self._arms[True].by_birth()
+        numbers, totals = self._arm(True)
         return _thinned("control", numbers, _best_so_far(totals))
 
     def contest(self) -> Contest:
         """The two arms under equal budget."""
-        births = min(len(arm.totals) for arm in self._arms.values())
-        best = []
-        for control in (False, True):
-            totals = self._arms[control].by_birth()[1][:births]
-            best.append(None if not births or np.isnan(totals).all() else float(np.nanmax(totals)))
+        arms = [self._arm(control)[1] for control in (False, True)]
+        births = min(map(len, arms))
+        totals = [arm[:births] for arm in arms]
+        best = [None if np.isnan(arm).all() else float(np.nanmax(arm)) for arm in totals]
         return Contest(births, best[0], best[1])
 
     def credits(self) -> tuple[OperatorCredit, ...]:
@@ -206,34 +189,40 @@ class Curves(Model):
                                        tally.taken_in))  # fmt: skip
         return tuple(sorted(made, key=lambda one: (-one.births, one.name)))
 
+    def _arm(self, control: bool) -> tuple[Float64Array, Float64Array]:
+        """Numbers and totals of today in the order of birth, which does not depend on the number of workers."""
+        chosen = self.births.register.control(0, self.births.told) == control
+        numbers, totals = self.births.numbers()[chosen].astype(np.float64), self.births.totals()[chosen]
+        order = np.argsort(numbers)
+        return numbers[order], totals[order]
+
     def _tell(self, event: Told) -> None:
-        birth = event.candidate.birth
-        if birth in self._told:
-            return
-        self._told.add(birth)
-        arm = self._arms[event.candidate.operator == "control"]
-        arm.totals.append(np.nan if event.total is None else event.total)
-        arm.numbers.append(birth)
-        self._tallies.setdefault(event.candidate.operator, _Tally()).add(event.total, self._parent_total(birth))
+        if self.births.told > self._told:
+            self._told = self.births.told
+            tally = self._tallies.setdefault(event.candidate.operator, _Tally())
+            tally.add(event.total, self._parent_total(event.candidate.birth))
 
     def _parent_total(self, birth: int) -> float | None:
-        parents = self.births[birth].parents
-        known = self.births.known.get(parents[0].birth) if parents else None
-        return None if known is None else known.total
+        parent = self.births.register.first_parent(birth)
+        return self.births.total(parent) if parent in self.births else None
 
     def _step(self, event: Committed) -> None:
         for birth, became in event.became.items():
             if became and birth in self.births:
                 self._tallies.setdefault(self.births[birth].operator, _Tally()).taken_in += 1
-        living = [self.births.known[one].total for one in event.population if one in self.births]
-        totals = [total for total in living if total is not None]
-        best = None if event.best is None or event.best not in self.births else self.births[event.best].total
-        self._at.append(len(self._told))
-        self._series["best"].append(np.nan if best is None else best)
-        self._series["median"].append(float(np.median(totals)) if totals else np.nan)
-        self._series["step best"].append(np.nan if event.generation_best is None else event.generation_best)
-        self._series["diversity"].append(self._diversity(event.population))
-        self._series["coverage"].append(self._map.coverage())
+        known = [self.births.total(one) for one in event.population if one in self.births]
+        totals = [total for total in known if total is not None]
+        best = None if event.best is None or event.best not in self.births else self.births.total(event.best)
+        points = {
+            "births": float(self._told),
+            "best": np.nan if best is None else best,
+            "median": float(np.median(totals)) if totals else np.nan,
+            "step best": np.nan if event.generation_best is None else event.generation_best,
+            "diversity": self._diversity(event.population),
+            "coverage": self._map.coverage(),
+        }
+        self.births.register.draw(self._steps, points)
+        self._steps += 1
 
     def _diversity(self, population: Sequence[int]) -> float:
         """Spread of the living against the spread of all births, over all measures; about 1 before selection acts."""
@@ -248,18 +237,22 @@ class Curves(Model):
         return float(np.mean(table[:, whole].std(axis=0) / deviation[whole]))
 
     def _rescore(self) -> None:
-        self.rescored.append(len(self._told))
-        for tally in self._tallies.values():
-            tally.births = tally.ok = tally.improved = tally.compared = 0
-            tally.gain = tally.total = 0.0
-        for arm in self._arms.values():
-            for place, birth in enumerate(arm.numbers):
-                known = self.births[birth]
-                arm.totals[place] = np.nan if known.total is None else known.total
-                self._tallies.setdefault(known.operator, _Tally()).add(known.total, self._parent_total(birth))
+        self.rescored.append(self._told)
+        register, count = self.births.register, self.births.told
+        numbers, totals = self.births.numbers(), self.births.totals()
+        by_number = np.full(int(numbers.max(initial=0)) + 1, np.nan)
+        by_number[numbers] = totals
+        parents = register.first_parents(0, count)
+        gains = totals - by_number[np.where(parents < len(by_number), parents, 0)]  # nobody is number 0
+        for name, own in register.operators(0, count).items():
+            tally = self._tallies.setdefault(name, _Tally())
+            ok, compared = own & ~np.isnan(totals), own & ~np.isnan(gains)
+            tally.births, tally.ok, tally.compared = int(own.sum()), int(ok.sum()), int(compared.sum())
+            tally.improved = int((gains[compared] > 0).sum())
+            tally.gain, tally.total = float(gains[compared].sum()), float(totals[ok].sum())
 
     def _best_of(self, control: bool, name: str) -> Curve:
-        _, totals = self._arms[control].by_birth()
+        _, totals = self._arm(control)
         return _thinned(name, np.arange(1.0, len(totals) + 1), _best_so_far(totals))
 
 

@@ -8,14 +8,18 @@ from experiments.board.births import Birth, Births
 def explained(birth: Birth, births: Births) -> str:
     """What was judged of a birth and how the total comes about."""
     score = birth.score
-    if score is None:
-        return "It has not been heard yet."
     lines: list[str] = []
-    if score.status == "failed":
-        lines = [f"It failed: {score.reason}", "A failure is never a number: it cannot win, and it has no children."]
-    elif score.status == "rejected":
-        lines = [f"A gate rejected it: {score.reason}"]
-        lines += [f"  {_words(name)}: {value:.3g}" for name, value in score.evidence.items()]
+    if birth.status == "waiting":
+        return "It has not been heard yet."
+    if birth.status == "failed":
+        lines = [f"It failed: {birth.reason}", "A failure is never a number: it cannot win, and it has no children."]
+    elif birth.status == "rejected":
+        lines = [f"A gate rejected it: {birth.reason}"]
+        if score is not None:
+            lines += [f"  {_words(name)}: {value:.3g}" for name, value in score.evidence.items()]
+    elif score is None:
+        lines = [] if birth.total is None else [f"total {birth.total:.3f}"]
+        lines.append("its terms are being read back")
     else:
         weights = dict(zip(births.objectives, births.weights, strict=False))
         if birth.total is not None:
@@ -27,9 +31,8 @@ def explained(birth: Birth, births: Births) -> str:
         lines += [f"  {_words(name)}: unknown, {why}" for name, why in score.unknown.items()]
     if birth.voice:
         lines.append(f"voice: {birth.voice}")
-    spent = sum(birth.seconds.values())
-    if spent:
-        lines.append(f"took {spent:.1f} s")
+    if birth.seconds:
+        lines.append(f"took {birth.seconds:.1f} s")
     return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Self
 
 from bark_infinity.voices.catalogue import LANGUAGES
-from experiments.board.model import Model
+from experiments.board.model import Model, Shared
 from experiments.events import Event
 from experiments.voice_shelf import ShelfVoice
 
@@ -20,7 +20,7 @@ ORDERS: Mapping[str, Callable[[ShelfVoice], object]] = MappingProxyType(
 )
 
 
-class Library(Model):
+class Library(Model, Shared):
     """The collection as people look at it.
 
     Attributes:

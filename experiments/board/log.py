@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.board.births import Births
-from experiments.board.model import Model
+from experiments.board.model import Model, Shared
 from experiments.events import Committed, Event, Notice, StateChanged, Told
 
 Level = Literal["info", "warning", "error"]
@@ -25,21 +24,31 @@ class Line:
     text: str
 
 
+class _Lines(Shared):
+    """Lines are about the sitting, not about the moment that is shown."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.said: deque[Line] = deque(maxlen=KEPT)
+
+
 class Log(Model):
     """The latest lines.
 
     Args:
-        births: Facts of births.
         clock: Seconds since 1970.
     """
 
-    def __init__(self, births: Births, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__()
-        self.births = births
-        self.lines: deque[Line] = deque(maxlen=KEPT)
         self.recording = True  # False while what happened long ago is told again
-        self._clock = clock
+        self._lines = _Lines(clock)
         self._steps = 0
+
+    @property
+    def lines(self) -> deque[Line]:
+        """Oldest first."""
+        return self._lines.said
 
     def apply(self, event: Event) -> None:
         """Notes changes of state, steps, failures and notices."""
@@ -66,11 +75,11 @@ class Log(Model):
         return self.lines[-1] if self.lines else None
 
     def adopt(self, before: Log) -> None:
-        """Keeps the lines: they are about the sitting, not about the moment that is shown."""
-        self.lines = before.lines
+        """Goes on with the other's lines."""
+        self._lines = before._lines
         self.changed()
 
     def say(self, text: str, level: Level = "info") -> None:
         """Adds a line."""
-        self.lines.append(Line(self._clock(), level, text))
+        self.lines.append(Line(self._lines.clock(), level, text))
         self.changed()

@@ -1,7 +1,7 @@
 """What was measured of every birth, as one table: the ground of maps, percentiles and diversity.
 
 Rows are in the order in which births were told; columns appear as measures do. What was not measured is NaN here, and
-every reader has to say what it does with that.
+every reader has to say what it does with that. The values themselves are in the `Register`.
 """
 
 from __future__ import annotations
@@ -39,11 +39,7 @@ class Measures(Model):
     def _clear(self) -> None:
         self.names: list[str] = []
         self._columns: dict[str, int] = {}
-        self._rows: dict[int, int] = {}  # by birth
-        self._values = np.full((64, 16), np.nan, np.float32)
-        self._totals = np.full(64, np.nan, np.float32)
-        self._numbers = np.zeros(64, np.int64)
-        self._evolved = np.zeros(64, bool)
+        self._told = 0
         self._moments = np.zeros((3, 16))  # count, mean and sum of squared deviations of every column
 
     def apply(self, event: Event) -> None:
@@ -52,55 +48,47 @@ class Measures(Model):
             case Begun():
                 self._clear()
             case Told():
-                self._told(event)
+                self._tell(event)
             case Rescored():
-                for birth, total in event.totals.items():
-                    if birth in self._rows:
-                        self._totals[self._rows[birth]] = total
+                pass
             case _:
                 return
         self.changed()
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return self.births.told
 
     def __contains__(self, birth: object) -> bool:
-        return birth in self._rows
+        return isinstance(birth, int) and self.births.is_told(birth)
 
-    @property
-    def numbers(self) -> NDArray[np.int64]:
-        """(N,) birth numbers, in the order of telling."""
-        return self._numbers[: len(self)]
+    def numbers(self, begin: int = 0) -> NDArray[np.int64]:
+        """(N - begin,) birth numbers from a row on."""
+        return self.births.numbers(begin)
 
-    @property
-    def totals(self) -> Float32Array:
-        """(N,) totals; NaN for births that are not ok."""
-        return self._totals[: len(self)]
+    def totals(self, begin: int = 0) -> NDArray[np.float64]:
+        """(N - begin,) totals of today from a row on; NaN for births that are not ok."""
+        return self.births.totals(begin)
 
-    @property
-    def evolved(self) -> NDArray[np.bool_]:
-        """(N,) whether a birth is none of the control arm."""
-        return self._evolved[: len(self)]
+    def on_map(self, begin: int = 0) -> NDArray[np.bool_]:
+        """(N - begin,) whether a birth is ok and none of the control arm, from a row on."""
+        return ~self.births.register.control(begin, len(self)) & ~np.isnan(self.totals(begin))
 
-    def column(self, name: str) -> Float32Array:
-        """(N,) values of a measure; NaN where it was not measured, everywhere when it is unknown."""
-        if name not in self._columns:
-            return np.full(len(self), np.nan, np.float32)
-        return self._values[: len(self), self._columns[name]]
+    def column(self, name: str, begin: int = 0) -> Float32Array:
+        """(N - begin,) values of a measure from a row on; NaN where it was not measured, or is unknown."""
+        return self.births.register.column(name if name in self._columns else "", begin, len(self))
 
     def rows(self, births: tuple[int, ...]) -> NDArray[np.int64]:
         """Rows of those births that were told."""
-        return np.array([self._rows[birth] for birth in births if birth in self._rows], np.int64)
+        return np.array([self.births.register.place(birth) for birth in births if birth in self], np.int64)
 
     def table(self, rows: NDArray[np.int64]) -> Float32Array:
         """(len(rows), measures) values; NaN where something was not measured."""
-        return self._values[rows, : len(self.names)]
+        return self.births.register.table(rows, self.names)
 
     def value(self, birth: int, name: str) -> float | None:
         """A birth's measure; None when there is none."""
-        if birth not in self._rows or name not in self._columns:
-            return None
-        value = float(self._values[self._rows[birth], self._columns[name]])
+        place = self.births.register.place(birth) if birth in self and name in self._columns else None
+        value = math.nan if place is None else self.births.register.value(name, place)
         return None if math.isnan(value) else value
 
     def percentile(self, birth: int, name: str) -> float | None:
@@ -123,34 +111,23 @@ class Measures(Model):
         first = [name for name in _FIRST if name in self._columns]
         return (*first, *sorted(name for name in self.names if name not in first))
 
-    def _told(self, event: Told) -> None:
-        birth = event.candidate.birth
-        if birth in self._rows:
-            return
-        row = self._rows[birth] = len(self._rows)
-        if row >= len(self._totals):
-            self._values = np.concatenate([self._values, np.full_like(self._values, np.nan)])
-            self._totals = np.concatenate([self._totals, np.full_like(self._totals, np.nan)])
-            self._numbers = np.concatenate([self._numbers, np.zeros_like(self._numbers)])
-            self._evolved = np.concatenate([self._evolved, np.zeros_like(self._evolved)])
+    def _tell(self, event: Told) -> None:
+        if self._told == self.births.told:
+            return  # it was told before
+        self._told = self.births.told
         for name in event.score.measures:
             if name not in self._columns:
                 self._columns[name] = len(self.names)
                 self.names.append(name)
-        if len(self.names) > self._values.shape[1]:
-            more = np.full((len(self._values), 2 * len(self.names) - self._values.shape[1]), np.nan, np.float32)
-            self._values = np.concatenate([self._values, more], axis=1)
-            self._moments = np.concatenate([self._moments, np.zeros((3, more.shape[1]))], axis=1)
+        if len(self.names) > self._moments.shape[1]:
+            more = np.zeros((3, 2 * len(self.names) - self._moments.shape[1]))
+            self._moments = np.concatenate([self._moments, more], axis=1)
         columns = [self._columns[name] for name in event.score.measures]
-        self._values[row] = np.nan
-        self._values[row, columns] = measured = np.array(list(event.score.measures.values()))
+        measured = np.array(list(event.score.measures.values()))
         count, mean, squares = self._moments[:, columns]
         delta = measured - mean
         mean += delta / (count + 1)
         self._moments[:, columns] = count + 1, mean, squares + delta * (measured - mean)
-        self._totals[row] = np.nan if event.total is None else event.total
-        self._numbers[row] = birth
-        self._evolved[row] = event.candidate.operator != "control"
 
 
 def measure_title(name: str) -> str:

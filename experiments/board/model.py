@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 _revisions = itertools.count(1)
 
 
+class Shared:
+    """Marks what is kept once for all boards of a window: never copied with a board, whichever moment that shows."""
+
+
 class Model:
     """A part of the board. Only `apply` and its own verbs change it, and each change raises ``revision``."""
 

@@ -77,6 +77,16 @@ class RunState(Model):
         self.at: int | None = None
         self.engine = ""
 
+    def __getstate__(self) -> dict[str, object]:
+        return vars(self) | {"config": {}}  # of the run, not of the moment: see `of_present`
+
+    def of_present(self, present: RunState) -> None:
+        """Takes over what does not depend on the moment that is shown: which run it is, and what that does now."""
+        at, told = self.at, self.told
+        vars(self).update(vars(present))
+        self.at, self.told = at, told
+        self.changed()
+
     def apply(self, event: Event) -> None:
         """Takes in state, beginning, progress."""
         match event:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from experiments.board.model import Model
+from experiments.board.model import Model, Shared
 from experiments.events import Event
 
 
-class Selection(Model):
+class Selection(Model, Shared):
     """What is chosen; no event changes it, only people do.
 
     Attributes:

@@ -14,6 +14,7 @@ children and is only counted.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, deque
 from collections.abc import Iterable
 
@@ -37,7 +38,7 @@ class Tree(Model):
     Attributes:
         births: Facts of births.
         places: (generation, slot) of everybody shown.
-        bundles: How many hang, not shown, at a birth that is shown; at `ROOT` those that hang nowhere.
+        bundles: By birth, how many hang there and are not shown; at `ROOT` those that hang nowhere.
         generations: The largest generation shown.
         controls: Births of the control arm.
         looked_at: The birth whose ancestry is highlighted.
@@ -53,15 +54,14 @@ class Tree(Model):
 
     def _clear(self) -> None:
         self.places: dict[int, tuple[int, int]] = {}
-        self.bundles: Counter[int] = Counter()
+        self.bundles = array("i", [0])  # by birth
         self.generations = 0
         self.controls = 0
         self.looked_at: int | None = None
         self.ancestry: frozenset[int] = frozenset()
         self.main_line: frozenset[int] = frozenset()
         self.opened: dict[int, tuple[int, ...]] = {}  # with those that are held for it
-        self._line: dict[int, int] = {}  # first parent, ROOT for none
-        self._children: dict[int, list[int]] = {}  # along primary lines
+        self._born_here = bytearray(1)  # by birth, whether it has been taken in
         self._holds: Counter[int] = Counter()
         self._shown_children: Counter[int] = Counter()  # along primary lines
         self._columns: dict[int, dict[int, int]] = {}  # by generation: birth by slot
@@ -116,27 +116,26 @@ class Tree(Model):
 
     def slots(self) -> tuple[int, int]:
         """The lowest and the highest slot in use."""
-        used = [slot for slot, count in self._slots.items() if count]
-        return (min(used), max(used)) if used else (0, 0)
+        return (min(self._slots), max(self._slots)) if self._slots else (0, 0)
 
     def first_parent(self, birth: int) -> int | None:
         """The birth it mostly came from; always shown when the birth is."""
-        return self._line.get(birth) or None
+        return self._line(birth) or None
 
     def other_parents(self, birth: int) -> list[int]:
         """Its further parents, where they are shown."""
-        line = self._line.get(birth)
+        line = self._line(birth)
         parents = self.births[birth].parents if birth in self.births else ()
         return [one.birth for one in parents if one.birth != line and one.birth in self.places]
 
     def children(self, birth: int) -> tuple[int, ...]:
         """Those whose first parent it is, in birth order."""
-        return tuple(self._children.get(birth, ()))
+        return tuple(one for one in self.births.register.children(birth) if one in self)
 
     def primary_line(self, birth: int) -> tuple[int, ...]:
         """The birth, its first parent, that one's first parent, to a founder."""
         line = [birth]
-        while parent := self._line.get(line[-1], ROOT):
+        while parent := self._line(line[-1]):
             line.append(parent)
         return tuple(line)
 
@@ -144,7 +143,7 @@ class Tree(Model):
 
     def look_at(self, birth: int | None) -> None:
         """Shows and highlights a birth's ancestry; None highlights nothing."""
-        if birth is not None and (birth not in self._line or birth == self.looked_at):
+        if birth is not None and (birth not in self or birth == self.looked_at):
             return
         if birth is None and self.looked_at is None:
             return
@@ -154,7 +153,7 @@ class Tree(Model):
             ancestors = self._ancestors(birth)
             self.ancestry = frozenset(ancestors)
             self.main_line = frozenset(self.primary_line(birth))
-            self._followed = (*ancestors, *self._children.get(birth, ())[-MOST_CHILDREN:])
+            self._followed = (*ancestors, *self.children(birth)[-MOST_CHILDREN:])
         for one in self._followed:  # before others are let go, so that nobody moves who stays
             self._hold(one)
         for one in before:
@@ -167,7 +166,7 @@ class Tree(Model):
             for one in self.opened.pop(birth):
                 self._release(one)
         elif self.bundles[birth]:
-            hidden = [one for one in self._children.get(birth, ()) if one not in self.places][-MOST_CHILDREN:]
+            hidden = [one for one in self.children(birth) if one not in self.places][-MOST_CHILDREN:]
             self.opened[birth] = tuple(hidden)
             for one in hidden:
                 self._hold(one)
@@ -175,17 +174,25 @@ class Tree(Model):
 
     # -- holds --------------------------------------------------------------------------------------------------
 
+    def __contains__(self, birth: object) -> bool:
+        return isinstance(birth, int) and 0 < birth < len(self._born_here) and bool(self._born_here[birth])
+
+    def _line(self, birth: int) -> int:
+        """First parent, `ROOT` for none; the control arm has none."""
+        parent = self.births.register.first_parent(birth) if birth in self and not self._is_control(birth) else ROOT
+        return parent if parent in self else ROOT
+
     def _born(self, birth: int) -> None:
-        if birth in self._line:
+        if birth in self:
             return
-        facts = self.births[birth]
-        if facts.control:
-            self._line[birth] = ROOT
+        missing = birth + 1 - len(self._born_here)
+        self._born_here.extend(bytes(max(missing, 0)))
+        self.bundles.extend([0] * missing)
+        self._born_here[birth] = 1
+        if self._is_control(birth):
             self.controls += 1
             return
-        parent = facts.parents[0].birth if facts.parents and facts.parents[0].birth in self._line else ROOT
-        self._line[birth] = parent
-        self._children.setdefault(parent, []).append(birth)
+        parent = self._line(birth)
         if parent:
             self._show(parent)
         self._place(birth)
@@ -202,7 +209,7 @@ class Tree(Model):
                 self._lay_out_again()
 
     def _committed(self, event: Committed) -> None:
-        known = [birth for birth in event.population if birth in self._line]
+        known = [birth for birth in event.population if birth in self]
         if len(known) > MOST_LINES:
             known.sort(key=lambda birth: (-(self.births[birth].total or 0.0), birth))
         living = frozenset(known[:MOST_LINES])
@@ -219,11 +226,11 @@ class Tree(Model):
             # The more there are to place anew, the later is the next look: a birth's share of it stays the same.
             self._next_look = self._steps + max(_LOOK_EVERY, len(self.places) // 8)
             low, high = self.slots()
-            if high - low > 2 * sum(map(bool, self._slots.values())) + 8:
+            if high - low > 2 * len(self._slots) + 8:
                 self._lay_out_again()
 
     def _keep(self, kept: set[int], birth: int, wanted: bool) -> None:
-        if birth not in self._line or wanted == (birth in kept):
+        if birth not in self or wanted == (birth in kept):
             return
         if wanted:
             kept.add(birth)
@@ -241,33 +248,34 @@ class Tree(Model):
     def _release(self, birth: int) -> None:
         if self._is_control(birth):
             return
-        self._holds[birth] -= 1
+        _less(self._holds, birth)
         while birth and not self._holds[birth] and not self._shown_children[birth]:
             generation, slot = self.places.pop(birth)
             del self._columns[generation][slot]
-            while self.generations and not self._columns.get(self.generations):
-                self._columns.pop(self.generations, None)
-                self.generations -= 1
-            self._slots[slot] -= 1
+            if not self._columns[generation]:
+                del self._columns[generation]
+                if generation == self.generations:
+                    self.generations = max(self._columns, default=0)
+            _less(self._slots, slot)
             self.opened.pop(birth, None)
-            parent = self._line[birth]
+            parent = self._line(birth)
             self.bundles[parent] += self.bundles[birth] + 1
-            self._shown_children[parent] -= 1
+            _less(self._shown_children, parent)
             birth = parent
 
     def _show(self, birth: int) -> None:
         path = []
         while birth and birth not in self.places:
             path.append(birth)
-            birth = self._line[birth]
+            birth = self._line(birth)
         for one in reversed(path):
-            parent = self._line[one]
+            parent = self._line(one)
             self.bundles[parent] -= self.bundles[one] + 1
             self._shown_children[parent] += 1
             self._place(one)
 
     def _is_control(self, birth: int) -> bool:
-        return self.births[birth].control
+        return self.births.register.operator(birth) == "control"
 
     def _ancestors(self, birth: int) -> list[int]:
         """The birth and its nearest ancestors through all parents."""
@@ -275,7 +283,7 @@ class Tree(Model):
         waiting = deque([birth])
         while waiting and len(found) < MOST_ANCESTORS:
             for parent in self.births[waiting.popleft()].parents:
-                if parent.birth in self._line and parent.birth not in found:
+                if parent.birth in self and parent.birth not in found:
                     found[parent.birth] = None
                     waiting.append(parent.birth)
         return list(found)
@@ -304,6 +312,13 @@ class Tree(Model):
         self.places, self._columns, self._slots = {}, {}, Counter()
         for birth in order:
             self._place(birth)
+
+
+def _less(counts: Counter[int], one: int) -> None:
+    """Counts one less; nothing is kept of those that come to nothing, because a run has many."""
+    counts[one] -= 1
+    if not counts[one]:
+        del counts[one]
 
 
 def _free_slot(column: dict[int, int], wanted: int) -> int:

@@ -153,18 +153,16 @@ class VoiceMap(Model):
 
     def _category(self, name: str) -> CategoryColumn:
         column = self._categories[name]
-        numbers, on_map = self.measures.numbers, self.measures.evolved & ~np.isnan(self.measures.totals)
-        for row in range(len(column), len(self.measures)):
-            column.add(self.births[int(numbers[row])] if on_map[row] else None)
+        begin = len(column)
+        for number, on_map in zip(self.measures.numbers(begin), self.measures.on_map(begin), strict=True):
+            column.add(self.births[int(number)] if on_map else None)
         return column
 
-    def _places(self, axis: Axis) -> NDArray[np.int64]:
-        """(N,) cell of every birth that was told, along an axis; -1 where it has none."""
-        return (
-            axis.places(self.measures.column(axis.measure))
-            if isinstance(axis, MapAxis)
-            else (self._category(axis.name).places)
-        )
+    def _places(self, axis: Axis, begin: int = 0) -> NDArray[np.int64]:
+        """(N - begin,) cell of every birth that was told, from a row on, along an axis; -1 where it has none."""
+        if isinstance(axis, MapAxis):
+            return axis.places(self.measures.column(axis.measure, begin))
+        return self._category(axis.name).places[begin:]
 
     def _fitted_axis(self, measure: str) -> MapAxis | None:
         told = len(self.measures)
@@ -201,17 +199,16 @@ class VoiceMap(Model):
         begin, seen = 0, np.zeros(0, np.int64)
         if self._coverage is not None and self._coverage[1] == pair and self._coverage[0] <= told:
             begin, _, seen = self._coverage
-        fresh = slice(begin, told)  # only births since the last time
-        columns, rows = (self._places(axis)[fresh] for axis in pair)
-        counts = (columns >= 0) & (rows >= 0) & self.measures.evolved[fresh] & ~np.isnan(self.measures.totals[fresh])
+        columns, rows = (self._places(axis, begin) for axis in pair)  # only births since the last time
+        counts = (columns >= 0) & (rows >= 0) & self.measures.on_map(begin)
         seen = np.union1d(seen, (rows * pair[0].cells + columns)[counts])
         self._coverage = told, pair, seen
         return len(seen) / (pair[0].cells * pair[1].cells)
 
     def _drawn(self, x: Axis, y: Axis) -> Atlas:
-        totals = self.measures.totals
+        totals, numbers = self.measures.totals(), self.measures.numbers()
         columns, rows = self._places(x), self._places(y)
-        here = np.flatnonzero((columns >= 0) & (rows >= 0) & self.measures.evolved & ~np.isnan(totals))
+        here = np.flatnonzero((columns >= 0) & (rows >= 0) & self.measures.on_map())
         flat = rows[here] * x.cells + columns[here]
         counts = np.bincount(flat, minlength=x.cells * y.cells)
         order = here[np.lexsort((here, -totals[here]))]  # best first, the older of equals
@@ -224,7 +221,7 @@ class VoiceMap(Model):
         for index in elites:
             column, row, total = int(columns[index]), int(rows[index]), float(totals[index])
             count = int(counts[row * x.cells + column])
-            cells[column, row] = MapCell(column, row, int(self.measures.numbers[index]), total, count)
+            cells[column, row] = MapCell(column, row, int(numbers[index]), total, count)
             shades[y.cells - 1 - row, column] = 1 - (1 - LEAST_SHADE) * min(1.0, (best - total) / span)
         return Atlas(x, y, cells, shades, len(cells) / (x.cells * y.cells), worst, best)
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.board.model import Model
+from experiments.board.model import Model, Shared
 from experiments.events import Clip, Event, Told
 
 MOMENTS = 96
-KEPT = 4000  # outlines, about 1 KB each
+KEPT = 256  # outlines, about 1 KB each
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ def outline(clip: Clip) -> Outline:
     return Outline(low, high, duration_s)
 
 
-class Waves(Model):
+class Waves(Model, Shared):
     """Outlines by birth number."""
 
     def __init__(self) -> None:

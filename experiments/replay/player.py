@@ -1,12 +1,15 @@
 """A recorded run played like a tape: at any speed, by births or by recorded time, with pause and seek.
 
 A `Recording` has any stretch of a run at hand: it keeps the latest pages of events in memory, and reads others again.
-A `Player` hands out events; what they are applied to is the caller's. Going back begins with an empty board::
+A `Player` hands out events; what they are applied to is the caller's. Going back begins with nothing, or with the
+nearest state that the caller has kept::
 
-    jump = player.seek(1200)
-    board = Board() if jump.restart else board
+    jump = player.seek(1200, kept=[0, 520, 1040])
+    board = board if jump.begin is None else boards[jump.begin]
     for event in jump.events:
         board.apply(event)
+
+`boards.Boards` does that for the window; the command line prints the events.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import time
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +28,7 @@ from experiments.lineage.reading import LineageReader
 from experiments.replay.history import PIECE, History, Moment, event_of_birth, state_of
 
 By = Literal["births", "time"]
+NOTHING = -1  # before `Begun`
 _KEYFRAME = 16  # who lives is remembered at every so many pages
 
 
@@ -46,7 +50,7 @@ class Recording:
         self.last = 0  # number of the last event
         self._most = max(pages, 1)
         self._pages: OrderedDict[int, list[Moment]] = OrderedDict()
-        self._living: dict[int, frozenset[int]] = {0: frozenset()}  # at the beginning of some pages
+        self._living: dict[int, frozenset[int]] = {0: frozenset()}  # after some events
         self._tells = array("Q")  # numbers of the events that told a result, rising
         self.refresh()
 
@@ -93,15 +97,23 @@ class Recording:
         for page in range(after // PIECE, (upto - 1) // PIECE + 1):
             yield from (moment for moment in self._page(page) if after < moment.seq <= upto)
 
+    def know_living(self, seq: int, living: Iterable[int]) -> None:
+        """Somebody knows who lived after an event: nobody needs to read all steps before it."""
+        self._living[seq] = frozenset(living)
+
+    def forget_pages(self) -> None:
+        """Keeps no events in memory; they are read again when somebody wants them."""
+        self._pages.clear()
+
     def _page(self, number: int) -> list[Moment]:
         """Moments ``number * PIECE + 1`` to ``(number + 1) * PIECE``."""
         if number in self._pages:
             self._pages.move_to_end(number)
             return self._pages[number]
-        known = max(page for page in self._living if page <= number)
-        history = History(self._lineage, self._run_id, number * PIECE, (known * PIECE, self._living[known]))
+        known = max(seq for seq in self._living if seq <= number * PIECE)
+        history = History(self._lineage, self._run_id, number * PIECE, (known, self._living[known]))
         if number % _KEYFRAME == 0:
-            self._living[number] = history.living
+            self._living[number * PIECE] = history.living
         page: list[Moment] = []
         while piece := history.piece(min((number + 1) * PIECE, self.last)):
             page += piece
@@ -113,9 +125,15 @@ class Recording:
 
 @dataclass(frozen=True)
 class Jump:
-    """What to do to be elsewhere: begin with nothing when ``restart`` is true, then apply all of ``events``."""
+    """What to do to be elsewhere.
 
-    restart: bool
+    Attributes:
+        begin: With what to begin: the state that was kept at the event of this number; `NOTHING`; None for the state
+            that is there.
+        events: Then apply all of these.
+    """
+
+    begin: int | None
     events: Iterator[Event]
 
 
@@ -150,7 +168,7 @@ class Player:
         self.playing = False
         self.at = recording.begun.at
         self._clock, self._longest_gap_s = clock, longest_gap_s
-        self._seq = -1  # not even `Begun` was handed out
+        self._seq = NOTHING  # the last event that was handed out
         self._looked_at = clock()
         self._due = 0.0  # births, or recorded seconds, that have been earned and not played
         self._state: StateChanged | None = None  # the last that was told
@@ -194,7 +212,7 @@ class Player:
         now = self._clock()
         self._due += max(now - self._looked_at, 0.0) * self.speed
         self._looked_at = now
-        events = [] if self._seq >= 0 else list(self._begin())
+        events = [] if self._seq > NOTHING else list(self._begin())
         if self.at_end:
             self.recording.refresh()
         if self.by == "births":
@@ -208,33 +226,43 @@ class Player:
             self._due = 0.0
         return events
 
-    def seek(self, birth: int) -> Jump:
+    def seek(self, birth: int, kept: Sequence[int] = ()) -> Jump:
         """Goes to where a birth had just been told, and what follows until the next result; 0 is the beginning.
 
         A birth that was never told leads to the end. All of the jump's events have to be applied before the next call.
+
+        Args:
+            birth: Which.
+            kept: Numbers of events, rising, whose states the caller has kept.
         """
         if birth < 0:
             raise BarkError(f"birth {birth} was asked for, expected 0 or more")
         self.recording.refresh()
         told = self.recording.event_of(birth) if birth else 0
         target = self.recording.last if told is None else self.recording.settled(self.recording.told_by(told))
-        restart = target < self._seq or self._seq < 0
-        self._due, self._looked_at = 0.0, self._clock()
-        if not restart:
-            return Jump(False, self._advance(target))
-        self._seq, self._state = -1, None
-        return Jump(True, self._restarted(target))
+        return self._jump(target, kept)
 
-    def _restarted(self, target: int) -> Iterator[Event]:
-        yield from self._begin()
-        yield from self._advance(target)
+    def seek_place(self, place: int, kept: Sequence[int] = ()) -> Jump:
+        """As `seek`, to where so many births had been told, as far as the recording was read."""
+        return self._jump(self.recording.settled(place), kept)
+
+    def _jump(self, target: int, kept: Sequence[int]) -> Jump:
+        self._due, self._looked_at = 0.0, self._clock()
+        before = bisect_right(kept, target)
+        begin = kept[before - 1] if before else NOTHING
+        if self._seq > NOTHING and begin <= self._seq <= target:
+            return Jump(None, self._advance(target))
+        self._seq, self._state = begin, None
+        return Jump(begin, self._advance(target))
 
     def _begin(self) -> Iterator[Event]:
         self._seq, self.at = 0, self.recording.begun.at
         yield self.recording.begun.event
 
     def _advance(self, target: int) -> Iterator[Event]:
-        for moment in self.recording.between(max(self._seq, 0), target):
+        if self._seq == NOTHING:
+            yield from self._begin()
+        for moment in self.recording.between(self._seq, target):
             self._seq, self.at = moment.seq, max(moment.at, self.at)
             yield moment.event
         self._seq = target

@@ -163,6 +163,7 @@ class BoardPanel:
             selection.revision,
             board.waves.revision,
             board.run_state.revision,
+            board.scores.revision,
         )
         if revisions == self._revisions or self._width <= 1:
             return

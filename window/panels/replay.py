@@ -102,7 +102,7 @@ class ReplayPanel:
             said = f"present, {count} births"
         else:
             birth = self._state.birth(moments)
-            facts = board.births.known.get(birth or 0)
+            facts = board.births.get(birth or 0)
             generation = "" if facts is None else f", gen {facts.generation}"
             said = f"{place} of {count}, #{birth}{generation}"
         said = shortened(said, self._said_room, lambda one, script: desk.width(one, script, "small"))
@@ -144,5 +144,5 @@ class ReplayPanel:
 
 def _trunk(board: Board) -> int | None:
     """The birth that a branch would begin with; None while nothing fit is born."""
-    chosen = board.births.known.get(board.selection.birth or 0)
+    chosen = board.births.get(board.selection.birth or 0)
     return chosen.number if chosen is not None and chosen.status == "ok" else board.births.best

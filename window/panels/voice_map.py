@@ -203,7 +203,7 @@ class VoiceMapPanel:
         if cell is None:
             said = f"{len(atlas.cells)} of {atlas.x.cells * atlas.y.cells} cells, {atlas.worst:.2f} to {atlas.best:.2f}"
             return f"{said}; click plays, drag breeds"
-        facts = board.births.known.get(cell.elite)
+        facts = board.births.get(cell.elite)
         prompt = "" if facts is None else f" · {facts.prompt}"
         others = f" · best of {cell.births}" if cell.births > 1 else ""
         named = [axis.labels[at] for axis, at in ((atlas.x, cell.column), (atlas.y, cell.row)) if axis.labels]
