@@ -18,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from bark_infinity.audio import safe_stem
 from bark_infinity.error_handling import BarkError, VoiceFormatError
 from bark_infinity.voices.catalogue import MAX_FILES_PER_FOLDER, VoiceCatalogue, VoiceEntry, user_voice_directory
 from bark_infinity.voices.history import VoiceHistory
@@ -124,6 +125,23 @@ class VoiceShelf:
             except VoiceFormatError as error:
                 refused.append((path.name, str(error)))
         return Imported(tuple(saved), tuple(seen), tuple(refused))
+
+    def keep(self, voice: VoiceHistory, stem: str) -> str:
+        """Saves a voice in the user's folder, under a name that nothing has.
+
+        Returns:
+            The name by which `load` finds it.
+
+        Raises:
+            BarkError: When the folder cannot be written.
+        """
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            path = voice.save(_free(self.home / f"{safe_stem(stem, max_bytes=60)}.npz"))
+        except OSError as error:
+            raise BarkError(f"{self.home} cannot be written ({error}); the voice is not kept") from error
+        found = [entry.name for entry in self.catalogue.list() if entry.path.resolve() == path.resolve()]
+        return found[0] if found else path.stem
 
     def notes(self) -> Mapping[str, Note]:
         """By content hash; what cannot be read is left out, with one line in the log."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from bark_infinity.tokens import BarkTokens
 from digital_evolution import Candidate
@@ -23,6 +23,9 @@ from experiments.board.text import Script
 from experiments.events import Clip, Command
 from fusion.score import Score
 from window.palette import Palette
+
+if TYPE_CHECKING:
+    from bark_infinity.engine import BarkEngine
 
 T = TypeVar("T")
 Item = int | str  # a Dear PyGui item: id or tag
@@ -210,6 +213,22 @@ class Desk(Protocol):
 
     def say(self, text: str, level: Level = "info") -> None:
         """A line in the status bar and the log."""
+        ...
+
+    def say_soon(self, text: str) -> None:
+        """The same from any thread."""
+        ...
+
+    def lent_engine(self) -> BarkEngine | None:
+        """The engine that renders the run in this process, for auditions; any thread may ask. None where there is none.
+
+        Calls of one engine take turns by themselves.
+        """
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where engines of this window run, as the settings say."""
         ...
 
     def ask_for_path(

@@ -63,6 +63,11 @@ class InProcess:
         """Jobs under way at once: one batch, and another one that is judged meanwhile."""
         return self._batch_size * (2 if self._overlap else 1)
 
+    @property
+    def evaluator(self) -> Evaluator | None:
+        """What renders and judges, once it is loaded; None after `close`."""
+        return None if self._closed else self._evaluator
+
     def submit(self, jobs: Sequence[Job]) -> None:
         """Takes jobs; returns at once. The first ones load the models.
 

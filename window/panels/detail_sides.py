@@ -128,7 +128,7 @@ class MeasuresSide:
             self._pages.hide()
             return
         y += px(6)
-        canvas.text(px(4), y, "against all births: the mark is its place, from the lowest to the highest", p.faint)
+        canvas.text(px(4), y, "its place among all births, lowest to highest", p.faint)
         y += px(_ROW)
         x, top, width, _ = self._at
         fit = max((canvas.height - y - px(26)) // px(_ROW), 1)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import dearpygui.dearpygui as dpg
 
-from bark_infinity.audio import safe_stem, unique_path
+from bark_infinity.audio import read_audio, safe_stem, unique_path
 from bark_infinity.error_handling import BarkError
 from bark_infinity.voices.catalogue import LANGUAGES
 from bark_infinity.voices.history import VoiceHistory
 from digital_evolution import Genome
 from evolution.interventions import Plant
-from experiments.audition import TEXT, WHY_NO_CLONING, Audition
+from experiments.audition import TEXT, Audition
 from experiments.board.board import Board
 from experiments.board.genome_diff import VoiceDiff, voice_diff
 from experiments.board.library import ORDERS, Library
@@ -24,6 +24,12 @@ from experiments.voice_shelf import Imported, ShelfVoice, VoiceShelf
 from window.canvas import place_for
 from window.panel import Desk, Item
 
+_SOUNDS = (".wav", ".flac", ".ogg", ".mp3", ".aiff")
+_HOW_CLONED = (
+    "The codec makes the recording's codes; the model says its words, and the tokens of that are laid onto the "
+    "recording where the same sounds are heard. So the words matter: with others the voice is less like it. Take "
+    "1 to 14 seconds of one person, no music. Clone only voices whose owners agree."
+)
 _ROW = 26
 _MOST_ROWS = 40
 _COLUMNS = (("language", 0.46), ("length", 0.61), ("pitch", 0.71), ("tags", 0.81))  # and where they begin
@@ -40,14 +46,16 @@ class VoicesPanel:
         self._shown: tuple[object, ...] = ()
         self._first = 0
         self._shelf = VoiceShelf()
-        self._audition = Audition()
+        self._audition = Audition(desk.lent_engine, lambda: desk.device, say=desk.say_soon)
         self._speaking: tuple[str, ...] = ()
+        self._cloning = False
+        self._wanted = ""
         self._checkpoint = ""
         self._diff: tuple[tuple[str, ...], VoiceDiff | None] = ((), None)
         self._details = ""  # whose tags are in the field
         p = desk.palette
         self._left = dpg.add_child_window(parent=parent, no_scrollbar=True, no_scroll_with_mouse=True)
-        self._right = dpg.add_child_window(parent=parent, no_scrollbar=True, no_scroll_with_mouse=True)
+        self._right = dpg.add_child_window(parent=parent)  # scrolls where the window is low
         for box in (self._left, self._right):
             dpg.bind_item_theme(box, desk.theme("panel"))
         self._query = dpg.add_input_text(
@@ -108,11 +116,18 @@ class VoicesPanel:
         self._plant = dpg.add_button(label="bring into the run", parent=box, tag="voices.plant", callback=self._bring)
         with dpg.tooltip(self._plant, delay=0.4):
             dpg.add_text("a founder with this voice, saying the audition text, is born in the next step", wrap=px(300))
-        self._clone = dpg.add_button(label="clone a recording", parent=box, tag="voices.clone", enabled=False)
-        self._no_clone = dpg.add_text(WHY_NO_CLONING, parent=box, color=p.faint)
+        self._words_word = dpg.add_text("clone a recording: its words, one sentence or two", parent=box, color=p.muted)
+        self._words = dpg.add_input_text(
+            parent=box, tag="voices.words", hint="what is said in the recording, word for word"
+        )
+        self._clone = dpg.add_button(
+            label="choose the recording", parent=box, tag="voices.clone", callback=self._record
+        )
+        with dpg.tooltip(self._clone, delay=0.4):
+            dpg.add_text(_HOW_CLONED, wrap=px(340))
         self._beside_title = dpg.add_text("", parent=box)
         self._compared = dpg.add_text("", parent=box, color=p.muted)
-        for item in (self._tags_word, self._text_word, self._facts, self._no_clone, self._compared):
+        for item in (self._tags_word, self._text_word, self._facts, self._words_word, self._compared):
             dpg.bind_item_font(item, desk.font("0", "small"))
         self._beside_play = dpg.add_button(label="▶ speak", parent=box, tag="voices.speak_beside",
                                            callback=self._speak_beside, show=False)  # fmt: skip
@@ -146,18 +161,18 @@ class VoicesPanel:
             dpg.configure_item(name, pos=(px(38), y + px(3)), width=max(int(left * 0.40) - px(44), 1), height=px(19))
             dpg.configure_item(beside, pos=(int(left * 0.40), y), width=px(30), height=px(24))
             for text, (_, share) in zip(texts, _COLUMNS, strict=True):
-                dpg.configure_item(text, pos=(int(left * share) - px(4), y + px(4)))
+                dpg.configure_item(text, pos=(int(left * share) - px(4), y + px(3)))
         dpg.configure_item(self._said, pos=(px(14), tall - px(25)))
         for item, offset in ((self._back, 60), (self._next, 34)):
             dpg.configure_item(item, pos=(left - px(offset), tall - px(28)), width=px(24), height=px(23))
-        self._arrange_right(max(width - right_x - px(24), 1))
+        self._arrange_right(max(width - right_x - px(36), 1))  # it may have a scroll bar
 
     def _arrange_right(self, inner: int) -> None:
         px = self._desk.px
         self._right_inner = inner
         dpg.configure_item(self._title, pos=(px(12), px(10)))
         dpg.configure_item(self._facts, pos=(px(12), px(36)), wrap=px(12) + inner)
-        y = px(128)
+        y = px(100)
         for word, field in ((self._tags_word, self._tags), (self._text_word, self._text)):
             dpg.configure_item(word, pos=(px(12), y))
             dpg.configure_item(field, pos=(px(12), y + px(19)), width=inner)
@@ -170,9 +185,10 @@ class VoicesPanel:
         dpg.configure_item(self._beside_title, pos=(px(12), y))
         dpg.configure_item(self._beside_play, pos=(inner - px(70), y - px(3)), width=px(84), height=px(25))
         dpg.configure_item(self._compared, pos=(px(12), y + px(26)), wrap=px(12) + inner)
-        y = max(self._height - px(104), y + px(110))
-        dpg.configure_item(self._clone, pos=(px(12), y), height=px(25))
-        dpg.configure_item(self._no_clone, pos=(px(12), y + px(30)), wrap=px(12) + inner)
+        y = max(self._height - px(96), y + px(84))
+        dpg.configure_item(self._words_word, pos=(px(12), y))
+        dpg.configure_item(self._words, pos=(px(12), y + px(19)), width=inner)
+        dpg.configure_item(self._clone, pos=(px(12), y + px(50)), height=px(27))
 
     # -- showing ------------------------------------------------------------------------------------------------
 
@@ -183,7 +199,7 @@ class VoicesPanel:
         self._checkpoint = str(model.get("checkpoint", "")) if isinstance(model, dict) else ""
         if not library.loaded and not self._shown:
             self._look()
-        now = (library.revision, self._first, self._speaking, self._diff, board.run_state.controls.judge)
+        now = (library.revision, self._first, self._speaking, self._cloning, self._diff, board.run_state.controls.judge)
         if now == self._shown or self._width <= 1:
             return
         self._shown = now
@@ -234,11 +250,14 @@ class VoicesPanel:
         for item in (self._speak, self._export):
             dpg.configure_item(item, enabled=usable)
         dpg.configure_item(self._speak, label="speaking…" if self._speaking else "▶ speak")
+        dpg.configure_item(
+            self._clone, enabled=not self._cloning, label="cloning…" if self._cloning else "choose the recording"
+        )
         dpg.configure_item(self._plant, enabled=usable and steers)
         dpg.configure_item(self._tags, enabled=usable)
         title = "Choose a voice" if one is None else one.entry.name
         desk.set_text(self._title, shortened(title, self._right_inner, lambda w, s: desk.width(w, s, "title")), "title")
-        facts = "" if one is None else one.entry.problem or _facts(one)
+        facts = "" if one is None else one.entry.problem or self._whole(one)
         dpg.set_value(self._facts, facts)
         dpg.configure_item(self._facts, color=desk.palette.muted if usable or one is None else desk.palette.warn)
         name = "" if one is None else one.entry.name
@@ -256,6 +275,15 @@ class VoicesPanel:
         desk.set_text(self._beside_title, beside)
         dpg.configure_item(self._beside_title, color=desk.palette.text)
         dpg.set_value(self._compared, f"{_facts(other)}\n{self._comparison(library.chosen)}")
+
+    def _whole(self, one: ShelfVoice) -> str:
+        """Its facts, and the end of its path: the beginning is the same for most."""
+        desk, path = self._desk, str(one.entry.path)
+        shown = path
+        while len(shown) > 12 and desk.width(shown, "latin", "small") > self._right_inner:
+            path = path[max(1, len(path) // 40) :]
+            shown = f"…{path}"
+        return f"{_facts(one)}\nsha256 {(one.entry.sha256 or '')[:16]}\n{shown}"
 
     def _comparison(self, chosen: tuple[str, ...]) -> str:
         of, diff = self._diff
@@ -277,6 +305,9 @@ class VoicesPanel:
     def _found(self, voices: Sequence[ShelfVoice]) -> None:
         if self._library is not None:
             self._library.fill(voices)
+            if self._library.voice(self._wanted) is not None:  # just cloned
+                self._library.choose(self._wanted)
+                self._wanted = ""
 
     def _lost(self, why: str) -> None:
         self._desk.say(f"the voices cannot be listed: {why}", "warning")
@@ -377,6 +408,44 @@ class VoicesPanel:
 
         self._desk.ask_for_path(title, chosen, endings=() if folder else (".npz",), folder=folder)
 
+    def _record(self) -> None:
+        words = str(dpg.get_value(self._words))
+        if not words.strip():
+            self._desk.say("type what is said in the recording first, word for word", "warning")
+            return
+        self._desk.ask_for_path(
+            "A recording of one voice, one sentence or two", lambda path: self._clone_from(path, words), endings=_SOUNDS
+        )
+
+    def _clone_from(self, path: Path, words: str) -> None:
+        """Makes a voice of a recording, lets it speak, and says how near its pitch comes."""
+        self._cloning = True
+        checkpoint, text = self._checkpoint, str(dpg.get_value(self._text))
+
+        def work() -> tuple[str, Clip, str]:
+            recording = Clip(*read_audio(path))
+            voice = self._audition.clone(recording, words, path.stem, checkpoint)
+            name = self._shelf.keep(voice, path.stem)
+            said = self._audition.speak(voice, text if text.strip() else words, checkpoint)
+            heard, spoken = draw_sound(recording).median_hz, draw_sound(said).median_hz
+            self._shelf.annotate(voice.sha256, tags=("clone",), pitch_hz=spoken)
+            pitches = "" if heard is None or spoken is None else f": {heard:.0f} Hz recorded, {spoken:.0f} Hz spoken"
+            return name, said, f"{path.name} is the voice {name} now{pitches}"
+
+        def done(made: tuple[str, Clip, str]) -> None:
+            name, said, sentence = made
+            self._cloning = False
+            self._desk.play_clip(said, safe_stem(name))
+            self._desk.say(sentence)
+            self._wanted = name
+            self._look()
+
+        def failed(why: str) -> None:
+            self._cloning = False
+            self._desk.say(f"{path.name} was not cloned: {why}", "warning")
+
+        self._desk.background(work, done, failed)
+
     def _save(self) -> None:
         if self._library is None or not self._library.chosen:
             return
@@ -408,10 +477,9 @@ class VoicesPanel:
 def _facts(one: ShelfVoice) -> str:
     entry = one.entry
     words = [
-        LANGUAGES.get(entry.language or "", "language unknown"),
+        LANGUAGES.get(entry.language or "", ""),
         "" if entry.duration_s is None else f"{entry.duration_s:.2f} s",
-        "pitch unknown until it speaks" if one.note.pitch_hz is None else f"pitch {one.note.pitch_hz:.0f} Hz",
+        "pitch unknown until it speaks" if one.note.pitch_hz is None else f"{one.note.pitch_hz:.0f} Hz",
         f"for {entry.family or 'unknown'} checkpoints",
     ]
-    told = " · ".join(word for word in words if word)
-    return f"{told}\nsha256 {(entry.sha256 or '')[:16]}\n{entry.path}"
+    return " · ".join(word for word in words if word)

@@ -1,0 +1,118 @@
+"""A voice from a recording: what the codec makes of it, beside semantic tokens of the same words.
+
+A voice history has semantic tokens and codes that belong together moment by moment. The codec gives a recording's
+codes. Nothing in a Bark checkpoint gives its semantic tokens: Suno never published what made them. But the model
+itself makes semantic tokens for any text, and they say what is said more than by whom. So the model says the
+recording's words, without a voice, and its tokens are laid onto the recording where the same sounds are heard
+(`same_moments`). Pitch and timbre come from the codes.
+
+How close that comes on micro-Bark is in docs/performance.md (`python -m experiments.benchmarks.cloning`); on Suno's
+checkpoints nobody has measured it.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bark_infinity.audio import checked_mono, resample, safe_stem
+from bark_infinity.error_handling import BarkError
+from bark_infinity.requests import RenderRequest
+from bark_infinity.tokens import Int64Array, TokenSpace
+from bark_infinity.voices.history import VoiceHistory
+from experiments.events import Clip
+
+if TYPE_CHECKING:
+    from bark_infinity.engine import BarkEngine
+
+SHORTEST_S, LONGEST_S = 1.0, 14.0  # one utterance: what Bark says at once
+SEED = 3
+_LOUD_ENOUGH = 10 ** (-50 / 20)  # peak of full scale
+_QUIET = 10 ** (-40 / 20)  # of the peak; at either end it is cut off
+_FRAME_S = 0.02
+
+
+def clone_voice(engine: BarkEngine, recording: Clip, text: str, name: str = "clone") -> VoiceHistory:
+    """The voice of a recording, for the engine's checkpoint.
+
+    Args:
+        engine: With a codec.
+        recording: One person, `SHORTEST_S` to `LONGEST_S`, the quiet ends not counted.
+        text: What is said in it, word for word; with other words the voice is less like it.
+        name: What the voice is called.
+
+    Raises:
+        BarkError: When the recording is too short, too long or silent, there is no text, the model says nothing, or
+            the checkpoint has no codec.
+    """
+    if not text.strip():
+        raise BarkError("cloning needs the words of the recording; type what is said in it, word for word")
+    if not engine.checkpoint.has_codec:
+        raise BarkError(f"checkpoint '{engine.family}' has no codec, so it cannot read recordings; take one that has")
+    audio = _sounding(recording, engine.sample_rate)
+    codes = engine.encode(audio, engine.sample_rate)  # (C, T)
+    [spoken] = engine.render([RenderRequest(text, seed=SEED)])
+    if spoken.audio is None or not spoken.audio.size:
+        why = spoken.reason or spoken.stopped
+        raise BarkError(f"the model says nothing of {text!r} ({why}), so the recording's words are not known to it")
+    semantic = _laid_onto(spoken.tokens.semantic, spoken.audio, audio, codes.shape[1], engine)
+    fine = codes[:, : engine.space.frames_for(len(semantic))]
+    return VoiceHistory(
+        semantic,
+        fine[: engine.space.n_coarse_codebooks],
+        fine,
+        space=engine.space,
+        name=safe_stem(PurePath(name).name, max_bytes=60),
+        metadata={"model_family": engine.family, "cloned": True, "text": text},
+    )
+
+
+def _sounding(recording: Clip, sample_rate: int) -> NDArray[np.float32]:
+    """The recording between its quiet ends, at the codec's rate."""
+    audio = checked_mono(recording.audio, "the recording")
+    peak = float(np.abs(audio).max(initial=0.0))
+    if peak < _LOUD_ENOUGH:
+        raise BarkError("the recording is silent; take one in which somebody speaks")
+    frame = max(1, round(_FRAME_S * recording.sample_rate))
+    loud = [
+        begin for begin in range(0, len(audio), frame) if np.abs(audio[begin : begin + frame]).max() > _QUIET * peak
+    ]
+    audio = audio[max(0, loud[0] - 2 * frame) : loud[-1] + 3 * frame]
+    lasts_s = len(audio) / recording.sample_rate
+    if not SHORTEST_S <= lasts_s <= LONGEST_S:
+        raise BarkError(
+            f"the recording has {lasts_s:.1f} s of sound, expected {SHORTEST_S:.0f} to {LONGEST_S:.0f} s; "
+            f"{'take a longer one' if lasts_s < SHORTEST_S else 'cut out one sentence or two'}"
+        )
+    return resample(audio, recording.sample_rate, sample_rate)
+
+
+def _laid_onto(
+    semantic: Int64Array,
+    spoken: NDArray[np.float32],
+    recording: NDArray[np.float32],
+    frames: int,
+    engine: BarkEngine,
+) -> Int64Array:
+    """(S,) semantic tokens of what was ``spoken``, each at the moments where the recording says the same."""
+    from fusion.features.alignment import same_moments  # loads librosa
+
+    space = engine.space
+    count = _tokens_for(frames, space)
+    if count < 2:
+        raise BarkError("the recording is too short for one pair of semantic tokens; take a longer one")
+    at_s = (np.arange(count) + 0.5) / space.semantic_rate_hz
+    moments = same_moments(spoken, recording, engine.sample_rate, at_s)
+    taken: Int64Array = np.minimum((moments * space.semantic_rate_hz).astype(np.int64), len(semantic) - 1)
+    return semantic[taken]
+
+
+def _tokens_for(frames: int, space: TokenSpace) -> int:
+    """The most semantic tokens whose frames are all there."""
+    count = int(frames * space.semantic_rate_hz / space.coarse_rate_hz) + 2
+    while count > 0 and space.frames_for(count) > frames:
+        count -= 1
+    return count
