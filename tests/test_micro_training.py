@@ -98,7 +98,7 @@ def test_the_codec_is_causal():
 
 
 def _trainer(directory: Path, steps: int, learned: torch.nn.Module) -> Trainer:
-    schedule = Schedule(1e9, 1e-2, 2, max_steps=steps, save_every_s=1e9, average_decay=0.9)
+    schedule = Schedule(1e9, 1e-2, warm_up_steps=2, max_steps=steps, save_every_s=1e9, average_decay=0.9)
     return Trainer("toy", learned, schedule, directory, seed=3)
 
 
@@ -127,6 +127,22 @@ def test_a_killed_run_resumes_to_the_very_same_weights(tmp_path: Path):
     assert second.progress.step == 9
     second.run(_step(resumed))
     assert torch.equal(whole.weight, resumed.weight)
+
+
+def test_a_killed_warm_restart_goes_on_at_its_own_lower_rate(tmp_path: Path):
+    model = torch.nn.Linear(4, 1)
+    schedule = Schedule(1e9, 1e-2, restart_rate=1e-3, warm_up_steps=1, max_steps=10)
+    Trainer("toy", model, schedule, tmp_path, seed=3).save()
+    warm = Trainer("toy", model, schedule, tmp_path, seed=3)
+    warm.resume(restart=True)
+    with pytest.raises(KeyboardInterrupt):
+        warm.run(_step(model, stop_at=4))
+    warm.save()
+    resumed = Trainer("toy", model, schedule, tmp_path, seed=3)
+    resumed.resume()
+    with pytest.raises(KeyboardInterrupt):
+        resumed.run(_step(model, stop_at=5))
+    assert 0 < resumed.optimiser.param_groups[0]["lr"] < 1e-3
 
 
 def test_a_kill_while_saving_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

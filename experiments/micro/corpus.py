@@ -34,7 +34,7 @@ class CorpusPlan:
 
     seed: int = 1
     sessions_per_shard: int = 100
-    audio_shards: int = 24  # about 14 minutes each
+    audio_shards: int = 48  # about 14 minutes each
     label_shards: int = 60  # the audio shards included
 
 

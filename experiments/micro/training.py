@@ -34,7 +34,8 @@ class Schedule:
 
     Attributes:
         cpu_seconds: Length of the cosine in CPU time of this process.
-        learning_rate: Peak.
+        learning_rate: Peak of the first schedule.
+        restart_rate: Peak of every later one, which begins from trained weights.
         warm_up_steps: Linear rise from zero.
         floor: Final learning rate as a share of the peak.
         betas: AdamW's moving averages.
@@ -47,6 +48,7 @@ class Schedule:
 
     cpu_seconds: float
     learning_rate: float
+    restart_rate: float | None = None
     warm_up_steps: int = 60
     floor: float = 0.03
     betas: tuple[float, float] = (0.9, 0.98)
@@ -183,8 +185,9 @@ class Trainer:
 
     def _learning_rate(self, steps_here: int) -> float:
         s = self.schedule
+        peak = s.restart_rate if s.restart_rate is not None and self.progress.schedules_done else s.learning_rate
         cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress.share)))
-        return s.learning_rate * min(1.0, (steps_here + 1) / s.warm_up_steps) * ((1 - s.floor) * cosine + s.floor)
+        return peak * min(1.0, (steps_here + 1) / s.warm_up_steps) * ((1 - s.floor) * cosine + s.floor)
 
     def run(
         self,

@@ -29,10 +29,10 @@ _ROUNDS: tuple[tuple[tuple[str, float], tuple[str, float]], ...] = (
 )
 
 
-def schedule(stage: str, cpu_minutes: float, restart: bool = False) -> Schedule:
+def schedule(stage: str, cpu_minutes: float) -> Schedule:
     """The schedule of one stage."""
     rate, restart_rate, warm_up, betas, decay = _SETTINGS[stage]
-    return Schedule(cpu_minutes * 60, restart_rate if restart else rate, warm_up, betas=betas, weight_decay=decay)
+    return Schedule(cpu_minutes * 60, rate, restart_rate, warm_up, betas=betas, weight_decay=decay)
 
 
 def train_stage(
@@ -44,7 +44,7 @@ def train_stage(
         ValueError: When the device is not there.
     """
     module = importlib.import_module(f"experiments.micro.train_{stage}")
-    module.train(out, schedule(stage, cpu_minutes, restart), seed, restart, device)
+    module.train(out, schedule(stage, cpu_minutes), seed, restart, device)
 
 
 def _command(out: Path, seed: int, *step: str) -> list[str]:
