@@ -5,8 +5,9 @@ Light module: numpy only. Figures of `SUNO_TOKENS` are those of suno-ai/bark ``b
 
 from __future__ import annotations
 
-import math
+import functools
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +37,20 @@ class TokenSpace:
         return self.coarse_rate_hz / self.semantic_rate_hz * self.n_coarse_codebooks
 
     def frames_for(self, n_semantic: int) -> int:
-        """Codec frames T that ``n_semantic`` semantic tokens become."""
-        return math.floor(n_semantic * self.flat_coarse_per_semantic / self.n_coarse_codebooks)
+        """Codec frames T that ``n_semantic`` semantic tokens become: as many as are whole within their time.
+
+        Exact in the rates as they are written. Suno's floor(n * (coarse / semantic * codebooks) / codebooks) is the
+        same for its 2 codebooks; with 3, rounding makes it 749 frames of the 750 in ten seconds (499 tokens).
+        """
+        frames, tokens = _frames_per_tokens(self.coarse_rate_hz, self.semantic_rate_hz)
+        return int(n_semantic) * frames // tokens
+
+
+@functools.cache
+def _frames_per_tokens(coarse_rate_hz: float, semantic_rate_hz: float) -> tuple[int, int]:
+    """So many frames take exactly as long as so many semantic tokens."""
+    ratio = Fraction(repr(float(coarse_rate_hz))) / Fraction(repr(float(semantic_rate_hz)))
+    return ratio.numerator, ratio.denominator
 
 
 SUNO_TOKENS = TokenSpace()

@@ -6,7 +6,7 @@ was learned depends on nothing but what is recorded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -26,16 +26,20 @@ class Listeners:
 
     Args:
         config: The run's; its objectives say whether the answers decide who survives.
+        told: A birth with its result, from the record; None when it has none.
 
     Attributes:
         answers: Given so far, those that were taken back included.
     """
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: RunConfig, told: Callable[[int], tuple[Candidate, Score] | None]) -> None:
         names = config.judge.term_names
         weights = dict(zip(names, config.objective_weights, strict=True))
         self._position = names.index(NAME) if config.judge.learns else None
-        self._learner = PreferenceLearner(weights, experts=config.judge.experts, seed=config.seed)
+        self._told = told
+        self._learner = PreferenceLearner(
+            weights, experts=config.judge.experts, seed=config.seed, recall=self._recalled
+        )
         self._seed, self.answers = config.seed, 0
 
     @property
@@ -49,8 +53,11 @@ class Listeners:
 
     def hear(self, candidate: Candidate, score: Score) -> None:
         """Takes note of a birth with its result."""
-        parents = [parent.birth for parent in candidate.parents]
-        self._learner.hear(candidate.birth, score, text=candidate.genome.prompt, parents=parents)
+        self._learner.hear(candidate.birth, score, text=candidate.genome.prompt, parents=_parents(candidate))
+
+    def _recalled(self, birth: int) -> tuple[Score, str, Sequence[int]] | None:
+        found = self._told(birth)
+        return None if found is None else (found[1], found[0].genome.prompt, _parents(found[0]))
 
     def answered(self, answer: Judged, rater: str = "") -> None:
         """Takes note of an answer, or that one was taken back.
@@ -96,3 +103,7 @@ class Listeners:
         rng = np.random.default_rng((self._seed, self.answers))
         question = self._learner.next_pair(births, rng)
         return Taught(self._learner.learned(), (int(question.first), int(question.second)))
+
+
+def _parents(candidate: Candidate) -> list[int]:
+    return [parent.birth for parent in candidate.parents]

@@ -66,7 +66,7 @@ class RecordedRun:
         self.worked_s = _worked_s(run)
         self.engine = ""
         self._names = config.judge.term_names
-        self._listeners = Listeners(config)
+        self._listeners = Listeners(config, self._recorded)
         self.steps = 0
         self.jobs: deque[Job] = deque()
         self._turn = 1  # the birth that the swarm is told next: in order, every result completes one step at most
@@ -343,6 +343,13 @@ class RecordedRun:
         outcomes = self.lineage.outcomes(self.run.run_id, known)
         for candidate in self.lineage.candidates(self.run.run_id, [birth for birth in known if birth in outcomes]):
             yield candidate, evaluation_of(outcomes[candidate.birth].score, self._names)
+
+    def _recorded(self, birth: int) -> tuple[Candidate, Score] | None:
+        outcome = self.lineage.outcome(self.run.run_id, birth)
+        if outcome is None:
+            return None
+        [candidate] = self.lineage.candidates(self.run.run_id, [birth], tokens=False)
+        return candidate, outcome.score
 
     def require_told(self, births: Iterable[int]) -> None:
         """Refuses births that nobody can have heard yet.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from bark_infinity.error_handling import BarkError
 from fusion.features.features import AcousticFeatures, measure
 from fusion.objectives.objectives import Unknown
+from fusion.preference.births import AT_HAND
 from fusion.preference.experts import WIDTH, measure_name
 from fusion.preference.leanings import in_words
 from fusion.preference.learner import PreferenceLearner
@@ -273,3 +275,51 @@ def test_every_feature_has_words_and_a_place_in_usual_speech():
     assert (FEATURES.spread > 0).all()
     said = [in_words(name, more) for name in AcousticFeatures.NAMES for more in (True, False)]
     assert len(set(said)) == len(said)
+
+
+# -- memory --------------------------------------------------------------------------------------------------
+
+
+def test_a_long_run_costs_little_memory_and_teaches_the_same(monkeypatch):
+    monkeypatch.setattr("fusion.preference.births.AT_HAND", 16)
+    scores = births(120)
+    asked: list[int] = []
+
+    def recall(birth):
+        asked.append(birth)
+        return None if birth not in scores else (scores[birth], "Hello there.", (birth - 12,) if birth > 12 else ())
+
+    bounded, whole = told(scores, recall=recall), told(scores)
+    for learner in (bounded, whole):
+        answer_pairs(learner, scores, 40)
+        learner.rate(100, 7, 1.0, rater="her")
+        learner.rate(101, 95, 0.0, rater="her")
+        learner.withdraw(3)
+    assert asked
+    assert bounded.learned() == replace(whole.learned(), agreement=bounded.learned().agreement)
+    assert bounded.terms(list(scores)) == whole.terms(list(scores))
+    assert bounded.judged(scores[5]) == whole.judged(scores[5])
+    questions = [learner.next_pair([3, 50, 118], np.random.default_rng(4)) for learner in (bounded, whole)]
+    assert questions[0] == questions[1]
+    judged = len({birth for number in range(40) for birth in pair(number)} | {7, 95})
+    assert len(bounded._births) <= judged + 16
+    with pytest.raises(BarkError, match="birth 999 was never heard"):
+        bounded.rate(102, 999, 1.0)
+
+
+def pair(number: int) -> list[int]:
+    """The births of `answer_pairs`' question."""
+    rng = np.random.default_rng(0)
+    return [[int(one) for one in rng.choice(120, 2, replace=False) + 1] for _ in range(number + 1)][-1]
+
+
+def test_a_hundred_thousand_births_stay_under_a_few_megabytes():
+    one = births(1)[1]
+    tracemalloc.start()
+    learner = PreferenceLearner(WEIGHTS, recall=lambda birth: (one, "Hello there.", ()))
+    for birth in range(1, 20_001):
+        learner.hear(birth, one, text=f"Hello {birth}.", parents=(birth - 1,))
+    used = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(learner._births) == AT_HAND  # from then on it grows no more
+    assert used < 3e6

@@ -17,6 +17,7 @@ from lineage_builders import candidate, evolve, heard, rendering, score
 from report_builders import WEIGHTS, evolved_run
 
 from digital_evolution import Candidate, Genome
+from experiments.cli.main import main
 from experiments.config import RunConfig, load_recipe
 from experiments.lineage import Lineage, LineageError, browse, people
 from experiments.lineage.columns import STATUSES, columns, prompts
@@ -285,3 +286,45 @@ def test_numbers_read_as_people_write_them():
         "0.500", "−0.250", "12.3", "1,234" if round(1234.5) == 1234 else "1,235", "0.000", "1.00e−09", "–", "–",
     ]  # fmt: skip
     assert tag("p", "a < b", 1_234, None, ["&"], title='"') == '<p title="&quot;">a &lt; b1,234&amp;</p>'
+
+
+@pytest.mark.parametrize(
+    ("sql", "what"),
+    [
+        ("UPDATE evaluations SET total = 9e999 WHERE birth_id % 16 = 4", r"birth 4: total is inf"),
+        ("UPDATE evaluations SET total = -9e999 WHERE total IS NOT NULL", r"birth \d+: .*total is -inf"),
+        ("UPDATE evaluations SET told_at = 9e999", r"birth \d+: the time of its result is inf"),
+        ("UPDATE leaders SET value = 9e999", r"birth \d+: \w+ is inf"),
+        ("""UPDATE evaluations SET terms = '{"intelligibility": 1e999}' WHERE total IS NOT NULL""", r"birth \d+"),
+        ("""UPDATE evaluations SET timings = '{"judge_s": 1e999}'""", r"birth \d+: timing judge_s is inf"),
+        ("UPDATE runs SET created_at = 9e999", r"the time when run 'voices' began is inf"),
+    ],
+)
+def test_infinite_numbers_of_an_altered_file_are_damage_and_no_bug(tmp_path, capsys, sql, what):
+    path = tmp_path / "altered.db"
+    with Lineage.write(path) as lineage:
+        evolve(lineage, 12)
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute(sql)
+    connection.close()
+    assert main(["report", str(path), "-o", str(tmp_path / "report.html")]) == 2
+    told = capsys.readouterr().err
+    assert re.search(what, told)
+    assert "altered.db" in told
+    assert "restore a backup" in told
+    assert main(["verify", str(path)]) == 1
+
+
+def test_an_infinite_working_time_is_left_out_of_a_report(tmp_path):
+    path = tmp_path / "altered.db"
+    with Lineage.write(path) as lineage:
+        run_id = evolve(lineage, 12)
+        lineage.set_execution(run_id, {"worked_s": 60.0})
+        assert find(lineage, run_id).seconds == 60
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("""UPDATE runs SET execution = '{"worked_s": 1e999}'""")
+    connection.close()
+    with Lineage.view(path) as lineage:
+        assert find(lineage, run_id).seconds != math.inf

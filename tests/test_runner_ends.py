@@ -231,7 +231,7 @@ def test_experts_of_a_recipe_are_learned_from(tmp_path: Path):
 
     expert = str(tmp_path)
     judge = {"objectives": ["intelligibility", "preference"], "experts": [expert]}
-    assert expert in Listeners(config(judge=judge))._learner.version
+    assert expert in Listeners(config(judge=judge), lambda birth: None)._learner.version
 
 
 def test_a_run_that_goes_on_with_other_libraries_says_so(tmp_path: Path):

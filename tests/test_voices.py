@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import io
 import json
+import math
 import os
 import pickle
 import subprocess
@@ -545,3 +546,16 @@ def test_repair_of_any_two_lengths_keeps_as_much_as_the_ratio_allows(semantic: i
     voice = VoiceHistory.from_arrays(arrays, space=chosen, repair=True)
     best = max(n for n in range(1, semantic + 1) if chosen.frames_for(n) <= frames)
     assert voice.semantic.size == best
+
+
+@pytest.mark.parametrize("codebooks", range(1, 9))
+def test_ten_seconds_are_all_their_frames_whatever_the_number_of_codebooks(codebooks):
+    space = TokenSpace(n_coarse_codebooks=codebooks)
+    assert space.frames_for(499) == 750  # 499 / 49.9 Hz = 10 s, and 10 s * 75 Hz = 750
+    assert space.frames_for(498) == 748  # 748.497
+    assert space.frames_for(0) == 0
+
+
+def test_frames_are_counted_as_suno_counts_them():
+    ratio = 75 / 49.9 * 2
+    assert [SUNO_TOKENS.frames_for(n) for n in range(20_000)] == [math.floor(n * ratio / 2) for n in range(20_000)]

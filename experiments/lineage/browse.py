@@ -8,7 +8,7 @@ from typing import Any
 
 from experiments.lineage.reading import LineageReader, text_key
 from experiments.lineage.records import Card
-from experiments.lineage.rows import MAX_BIRTH, birth_of, row_id, terms_from
+from experiments.lineage.rows import MAX_BIRTH, birth_of, finite, row_id, terms_from
 from experiments.lineage.tallies import TOTAL
 
 
@@ -115,7 +115,7 @@ def best(lineage: LineageReader, run_id: int, term: str = TOTAL, count: int = 10
             "WHERE key = ? AND text = ?) ORDER BY value DESC, birth LIMIT ?",
             (run_id, text_key(term), term, count),
         )
-    return [(birth, value) for birth, value in found]
+    return [(birth, finite(value, f"{lineage.path}: birth {birth}: {term}")) for birth, value in found]
 
 
 def curve(lineage: LineageReader, run_id: int, term: str = TOTAL, *, most: int | None = None) -> list[CurvePoint]:
@@ -148,6 +148,8 @@ def curve(lineage: LineageReader, run_id: int, term: str = TOTAL, *, most: int |
             )
     points: list[CurvePoint] = []
     for generation, n, total, top, birth in found:
+        for value in (total, top):
+            finite(value, f"{lineage.path}: the sum of {term} in generation {generation}")
         so_far = max(top, points[-1].best_so_far) if points else top
         points.append(CurvePoint(generation, n, total / n, top, birth, so_far))
     return points
@@ -242,7 +244,7 @@ def _cards(lineage: LineageReader, wanted: Sequence[int]) -> list[Card]:
             None if voice is None else voice.hex(),
             tuple(parents.get(row, ())),
             status or "pending",
-            total,
+            None if total is None else finite(total, f"{lineage.path}: birth {birth_of(row)}: its total"),
             terms_from(terms_text),
             reason,
         )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from experiments.lineage.errors import LineageError
 from experiments.lineage.reading import LineageReader
-from experiments.lineage.rows import MAX_BIRTH, birth_of, row_id, terms_from
+from experiments.lineage.rows import MAX_BIRTH, birth_of, finite, row_id, terms_from
 
 _PIECE = 5_000  # births per query
 STATUSES = ("pending", "ok", "rejected", "failed")
@@ -117,6 +117,13 @@ def columns(lineage: LineageReader, run_id: int, *, terms: Sequence[str] = (), m
         births = generation = operator = np.zeros(0, np.int64)
         status, total, told = np.zeros(0, np.int8), np.zeros(0), np.zeros(0)
         term, measure = np.zeros((0, len(terms))), np.zeros((0, len(measures)))
+    named = {"total": total, "the time of its result": told}
+    named |= {f"term {name}": term[:, index] for index, name in enumerate(terms)}
+    named |= {name: measure[:, index] for index, name in enumerate(measures)}
+    for what, values in named.items():
+        if np.isinf(values).any():
+            at = int(np.flatnonzero(np.isinf(values))[0])
+            finite(float(values[at]), f"{lineage.path}: birth {births[at]}: {what}")
     return Columns(
         births,
         generation,

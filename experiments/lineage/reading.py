@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
-from bark_infinity.error_handling import VoiceFormatError
+from bark_infinity.error_handling import BarkError, VoiceFormatError
 from bark_infinity.requests import Rendering, RenderSettings
 from bark_infinity.voices.history import VoiceHistory
 from bark_infinity.voices.metadata import space_from_json
@@ -372,6 +372,7 @@ class LineageReader:
 
     def _outcome(self, row: tuple[Any, ...]) -> Outcome:
         identity, replicate, status, total, terms, layout, numbers, reason, evidence, sha256, timings, at, unknown = row
+        whose = f"{self.path}: birth {rows.birth_of(identity)}"
         try:
             seconds = {} if timings is None else _table(timings, int, float)
         except (ValueError, TypeError, RecursionError) as error:
@@ -380,6 +381,8 @@ class LineageReader:
                 "backup",
                 "damaged",
             ) from error
+        for name, value in ((f"timing {name}", value) for name, value in seconds.items()):
+            rows.finite(value, f"{whose}: {name}")
         columns = rows.ScoreColumns(
             status,
             terms,
@@ -389,14 +392,22 @@ class LineageReader:
             evidence,
             None if unknown is None else self.text(unknown),
         )
+        try:
+            score = rows.score_from(columns)
+        except LineageError as error:
+            raise LineageError(f"{whose}: {error}", error.trouble) from error
+        except BarkError as error:
+            raise LineageError(
+                f"{whose} has a result that cannot be used: {error}; restore a backup", "damaged"
+            ) from error
         return Outcome(
             rows.birth_of(identity),
             replicate,
-            rows.score_from(columns),
-            total,
+            score,
+            None if total is None else rows.finite(total, f"{whose}: its total"),
             None if sha256 is None else sha256.hex(),
             seconds,
-            at,
+            rows.finite(at, f"{whose}: the time of its result"),
         )
 
     def _run(self, row: tuple[Any, ...]) -> Run:
@@ -413,7 +424,7 @@ class LineageReader:
                 _table(checkpoints, str),
                 _table(weights, int, float),
                 None if origin is None else (origin >> 32, rows.birth_of(origin)),
-                created_at,
+                rows.finite(created_at, f"{self.path}: the time when run {name!r} began"),
                 _table(execution),
             )
         except (ValueError, TypeError, RecursionError) as error:

@@ -325,6 +325,21 @@ def _unpacked_numbers(blob: bytes) -> list[float]:
     return values
 
 
+def finite(value: float, what: str) -> float:
+    """A stored number as it is.
+
+    Raises:
+        LineageError: ``damaged``, when it is infinite or none: no program writes such a thing.
+    """
+    if not math.isfinite(value):
+        raise LineageError(
+            f"{what} is {value}, expected a finite number: the file was altered or damaged; restore a backup, or see "
+            "what else is wrong with: bark-lab verify",
+            "damaged",
+        )
+    return value
+
+
 def _floats(values: Mapping[str, float]) -> dict[str, float]:
     return {name: float(value) for name, value in values.items()}
 

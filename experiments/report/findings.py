@@ -246,7 +246,7 @@ def _generations(table: Columns, values: Floats, members: NDArray[np.bool_]) -> 
 
 def _seconds(run: Run, table: Columns) -> float | None:
     worked = run.execution.get("worked_s")
-    if isinstance(worked, (int, float)) and worked > 0:
+    if isinstance(worked, (int, float)) and 0 < worked < math.inf:
         return float(worked)
     return None if np.isnan(table.told_at).all() else float(np.nanmax(table.told_at)) - run.created_at
 

@@ -23,13 +23,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bark_infinity.error_handling import BarkError
 from bark_infinity.prompts.pieces import spoken_words
@@ -37,6 +36,7 @@ from fusion.features.features import AcousticFeatures
 from fusion.objectives.objectives import Unknown, liking
 from fusion.preference import usual_speech
 from fusion.preference.ask import REPEAT_SHARE, Question
+from fusion.preference.births import Birth, Births
 from fusion.preference.candidates import Block, CandidateTable, Reference
 from fusion.preference.experts import WIDTH, embedding_from
 from fusion.preference.judgements import Comparison, Judgement, JudgementLog, Kind, Shown
@@ -50,20 +50,16 @@ COMPOSITE = Block(np.array([0.5]), np.array([0.2]))  # of a weighted mean of ter
 EXPERT_BIRTHS = 32  # the first that were judged say what is usual for the experts' numbers
 
 
-@dataclass(frozen=True, eq=False)
-class _Birth:
-    row: NDArray[np.float32]  # (features,) NaN where unknown
-    composite: float
-    experts: Mapping[str, NDArray[np.float32]]
-    text: str
-    parent: int | None
-
-
 @dataclass(frozen=True)
 class _Rating:
+    shown: Shown
     birth: int
     value: float
     rater: str
+
+
+Recall = Callable[[int], tuple[Score, str, Sequence[int]] | None]
+"""Score, text and parents of a birth, as they were told; None when it has no result."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +120,8 @@ class PreferenceLearner:
         heads: Whether the ensemble, and with it torch, may be tried at all; None: where experts are named. It takes
             10 s to a minute of a core whenever it is tried.
         caution: Deviations of doubt taken off the utility in a term.
+        recall: Score, text and parents of a birth that was told of, from the record of the run; with it only births
+            that were judged and the latest are kept in memory, and what is said is the same.
     """
 
     def __init__(
@@ -134,13 +132,14 @@ class PreferenceLearner:
         seed: int = 0,
         heads: bool | None = None,
         caution: float = 1.0,
+        recall: Recall | None = None,
     ) -> None:
         self._weights = MappingProxyType({name: one for name, one in (weights or {}).items() if name != NAME and one})
         self._mass = sum(self._weights.values())
         self._experts = tuple(experts)
         self._seed, self._caution = seed, caution
         self._heads = bool(self._experts) if heads is None else heads
-        self._births: dict[int, _Birth] = {}
+        self._births = Births(None if recall is None else lambda birth: self._recalled(recall(birth)))
         self._answers: dict[int, Judgement | _Rating] = {}
         self._fitted: PreferenceModel | None = None  # None: something was said since
         self._model: PreferenceModel | None = None
@@ -157,7 +156,7 @@ class PreferenceLearner:
             text: What it says.
             parents: Numbers of its parents, the primary one first.
         """
-        self._births[birth] = replace(self._read(score), text=text, parent=parents[0] if parents else None)
+        self._births.put(birth, self._read(score, text, parents))
 
     def choose(
         self, number: int, kind: Kind, births: Sequence[int], chosen: int | None = None, *, rater: str = ""
@@ -174,8 +173,8 @@ class PreferenceLearner:
         Raises:
             BarkError: When a birth was never heard, or the answer makes no sense.
         """
-        shown = tuple(Shown(birth, self._text_of(birth), str(self._family(birth))) for birth in births)
-        self._note(number, Judgement(kind, shown, chosen, rater))
+        answer = Judgement(kind, tuple(map(self._shown, births)), chosen, rater)
+        self._note(number, answer, births)
 
     def rate(self, number: int, birth: int, value: float, *, rater: str = "") -> None:
         """Takes note of a rating: 1 for a like, 0 for a dislike, or anything between.
@@ -185,8 +184,7 @@ class PreferenceLearner:
         """
         if not 0 <= value <= 1:
             raise BarkError(f"birth {birth} is rated {value}, expected a number from 0 (dislike) to 1 (like)")
-        self._text_of(birth)
-        self._note(number, _Rating(birth, float(value), rater))
+        self._note(number, _Rating(self._shown(birth), birth, float(value), rater), (birth,))
 
     def withdraw(self, number: int) -> None:
         """Forgets a judgement.
@@ -229,7 +227,7 @@ class PreferenceLearner:
 
     def utilities(self, births: Sequence[int]) -> Utilities:
         """Mean and deviation, in logits, of births that were heard."""
-        return self._taught().predict(self._table([(birth, self._known(birth)) for birth in births]))
+        return self._taught().predict(self._table([(birth, self._births.get(birth)) for birth in births]))
 
     def next_pair(
         self,
@@ -250,7 +248,7 @@ class PreferenceLearner:
         Raises:
             BarkError: When there are not two.
         """
-        table = self._table([(birth, self._known(birth)) for birth in births])
+        table = self._table([(birth, self._births.get(birth)) for birth in births])
         return self._taught().next_pair(table, rng, rater, repeat_share=repeat_share)
 
     def learned(self) -> Learned:
@@ -276,11 +274,16 @@ class PreferenceLearner:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _note(self, number: int, answer: Judgement | _Rating) -> None:
+    def _note(self, number: int, answer: Judgement | _Rating, births: Sequence[int]) -> None:
+        for birth in births:
+            self._births.judge(birth)
         self._answers[number] = answer
         self._fitted = None
 
-    def _read(self, score: Score) -> _Birth:
+    def _recalled(self, told: tuple[Score, str, Sequence[int]] | None) -> Birth | None:
+        return None if told is None else self._read(*told)
+
+    def _read(self, score: Score, text: str = "", parents: Sequence[int] = ()) -> Birth:
         composite = math.nan
         if score.status != "ok":
             composite = 0.0
@@ -289,25 +292,20 @@ class PreferenceLearner:
             composite = sum(weight * values[name] for name, weight in self._weights.items()) / self._mass
         row = AcousticFeatures.known_from_measures(score.measures)
         experts = {name: embedding_from(name, score.measures) for name in self._experts}
-        return _Birth(row, composite, experts, "", None)
+        return Birth(row, composite, experts, text, parents[0] if parents else None)
 
-    def _known(self, birth: int) -> _Birth:
-        if birth not in self._births:
-            raise BarkError(f"birth {birth} was never heard, so nothing is known of it; tell of it by `hear` first")
-        return self._births[birth]
-
-    def _text_of(self, birth: int) -> str:
-        return " ".join(spoken_words(self._known(birth).text))
+    def _shown(self, birth: int) -> Shown:
+        return Shown(birth, " ".join(spoken_words(self._births.get(birth).text)), str(self._family(birth)))
 
     def _family(self, birth: int) -> int:
         for _ in range(2):
-            known = self._births.get(birth)
+            known = self._births.find(birth)
             if known is None or known.parent is None:
                 break
             birth = known.parent
         return birth
 
-    def _table(self, births: Sequence[tuple[int, _Birth]]) -> CandidateTable:
+    def _table(self, births: Sequence[tuple[int, Birth]]) -> CandidateTable:
         return CandidateTable.of(
             [birth for birth, _ in births],
             np.array([known.row for _, known in births]).reshape(-1, len(AcousticFeatures.NAMES)),
@@ -318,7 +316,7 @@ class PreferenceLearner:
     def _log(self) -> JudgementLog:
         """The answers that stand as judgements, ratings in pairs, in order."""
         log = JudgementLog()
-        rated: dict[str, dict[int, float]] = {}
+        rated: dict[str, dict[int, _Rating]] = {}
         for number in sorted(self._answers):
             answer = self._answers[number]
             if isinstance(answer, Judgement):
@@ -326,24 +324,23 @@ class PreferenceLearner:
                 continue
             before = rated.setdefault(answer.rater, {})
             before.pop(answer.birth, None)  # rated anew
-            other = next((one for one in reversed(before) if before[one] != answer.value), None)
+            other = next((one for one in reversed(before.values()) if one.value != answer.value), None)
             if other is not None:
-                births = sorted((answer.birth, other))
-                values = {answer.birth: answer.value, other: before[other]}
-                shown = tuple(Shown(one, self._text_of(one), str(self._family(one))) for one in births)
-                chosen = 0 if values[births[0]] > values[births[1]] else 1
-                log.append(Judgement("rated", shown, chosen, answer.rater, abs(answer.value - before[other])))
-            before[answer.birth] = answer.value
+                pair = sorted((answer, other), key=lambda one: one.birth)
+                chosen = 0 if pair[0].value > pair[1].value else 1
+                shown = (pair[0].shown, pair[1].shown)
+                log.append(Judgement("rated", shown, chosen, answer.rater, abs(answer.value - other.value)))
+            before[answer.birth] = answer
         return log
 
     def _comparisons(self) -> tuple[Comparison, ...]:
         return self._log().comparisons()
 
-    def _judged(self) -> list[tuple[int, _Birth]]:
+    def _judged(self) -> list[tuple[int, Birth]]:
         """Births that answers are about, in the order in which they came up."""
         pairs = [(one.first.candidate, one.second.candidate) for one in self._comparisons()]
         births = dict.fromkeys(int(birth) for birth in itertools.chain.from_iterable(pairs))
-        return [(birth, self._known(birth)) for birth in births]
+        return [(birth, self._births.get(birth)) for birth in births]
 
     def _taught(self) -> PreferenceModel:
         """The model as the answers that stand make it."""
@@ -361,6 +358,6 @@ class PreferenceLearner:
     def _reference(self, usual: Sequence[int]) -> Reference:
         experts = {}
         for name in sorted(self._experts):
-            rows = [self._known(birth).experts[name] for birth in usual] or [np.zeros(WIDTH, np.float32)]
+            rows = [self._births.get(birth).experts[name] for birth in usual] or [np.zeros(WIDTH, np.float32)]
             experts[name] = Block.fit(np.asarray(rows, np.float64))
         return Reference(usual_speech.FEATURES, COMPOSITE, MappingProxyType(experts))
