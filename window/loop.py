@@ -2,7 +2,8 @@
 
 Callbacks are managed by hand (`manual_callback_management`), so they, the run's events and the results of background
 work all arrive here, between two frames. Each job is guarded: one that fails is reported, and the rest of its batch is
-done. Frames come 30 times a second while anything moves and 10 times when nothing does.
+done. Frames come 30 times a second while anything moves and 10 times when nothing does; the first news after a frame
+without any is drawn at once.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ T = TypeVar("T")
 Job = Callable[[], None]
 
 BUSY_FPS, IDLE_FPS = 30, 10
-LOOK_S = 0.008  # between two looks for news while it waits for the next frame
+LOOK_S = 0.003  # between two looks for news while it waits for the next frame
 CALM_AFTER_S = 0.6  # without input, events or sound
 DRAIN_S = 0.008  # spent on events in one frame, so that a flood of them does not stop the picture
 
@@ -54,6 +55,7 @@ class Loop:
         self._workers = ThreadPoolExecutor(2, "window-work")
         self._closed = threading.Event()
         self._awake_until = 0.0
+        self._told_news = False  # the last frame
         self.frames = 0
         self.drain: Callable[[float], bool] = lambda _budget_s: False
         self.deaf = False
@@ -108,15 +110,17 @@ class Loop:
         while dpg.is_dearpygui_running():
             began = self.now()
             self.frame()
-            fps = BUSY_FPS if self.now() < self._awake_until else IDLE_FPS
-            while (waited := self.now() - began) < 1 / fps:
-                if waited >= 1 / BUSY_FPS and (self.pending() or not self._done.empty()):
-                    break
-                time.sleep(min(LOOK_S, 1 / fps - waited))
+            awake = self.now() < self._awake_until
+            while not frame_due(self.now() - began, awake=awake, news=self._news_waits(), in_stream=self._told_news):
+                time.sleep(LOOK_S)
+
+    def _news_waits(self) -> bool:
+        return self.pending() or not self._done.empty()
 
     def frame(self) -> None:
         """Everything that waits, then one picture."""
-        if self.drain(DRAIN_S):
+        self._told_news = self.drain(DRAIN_S) or not self._done.empty()
+        if self._told_news:
             self.wake()
         for queued in dpg.get_callback_queue() or ():
             if self.deaf:
@@ -159,6 +163,20 @@ class Loop:
         """Starts nothing more; what is under way in the background is not waited for long."""
         self._closed.set()
         self._workers.shutdown(wait=False, cancel_futures=True)
+
+
+def frame_due(waited_s: float, *, awake: bool, news: bool, in_stream: bool) -> bool:
+    """Whether the next frame is to be drawn now.
+
+    Args:
+        waited_s: Since the last one began.
+        awake: Whether something moves.
+        news: Whether something is there to be told.
+        in_stream: Whether the last frame told something too; then frames keep their pace, whatever comes.
+    """
+    if news and (not in_stream or waited_s >= 1 / BUSY_FPS):
+        return True
+    return waited_s >= 1 / (BUSY_FPS if awake else IDLE_FPS)
 
 
 def _called(callback: Callable[..., Any] | None, *arguments: Any) -> None:
