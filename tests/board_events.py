@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from types import MappingProxyType
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +86,18 @@ def clip(number: int, seconds: float = 2.0, f0_hz: float = 150.0, sample_rate: i
         begin += length + (rng.uniform(0.2, 0.5) if rng.random() < 0.2 else 0.03)
     audio = 0.35 * envelope * buzz + 0.002 * rng.standard_normal(n_samples)
     return Clip(np.clip(audio, -1, 1).astype(np.float32), sample_rate)
+
+
+class _Packer(pickle.Pickler):
+    """Events hold read-only mappings, which pickle does not know."""
+
+    def reducer_override(self, value: object) -> Any:
+        return (dict, (dict(value),)) if isinstance(value, MappingProxyType) else NotImplemented
+
+
+def pack(event: Event, out: IO[bytes]) -> None:
+    """Writes an event for `pickle.load`: for another process, or to have no object of it in this one."""
+    _Packer(out).dump(event)
 
 
 def synthetic_run(

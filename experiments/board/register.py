@@ -212,7 +212,10 @@ class Register(Shared):
 
     def control(self, begin: int, end: int) -> NDArray[np.bool_]:
         """(end - begin,) whether a birth is of the control arm."""
-        return self.operators(begin, end).get("control", np.zeros(max(end - begin, 0), np.bool_))
+        if begin >= end or "control" not in self._names:
+            return np.zeros(max(end - begin, 0), np.bool_)
+        codes = np.frombuffer(self._operators, np.uint32)[self.numbers(begin, end)]
+        return np.equal(codes, self._names.index("control"))
 
     def first_parents(self, begin: int, end: int) -> NDArray[np.int64]:
         """(end - begin,) first parents; 0 for none."""
