@@ -113,7 +113,7 @@ class Judged:
     """A person's answer was recorded; ``withdrawn`` when it was taken back."""
 
     judgement_id: int
-    kind: Literal["better", "equal", "rating"]
+    kind: Literal["better", "equal", "both_bad", "rating"]
     one: int
     other: int | None = None
     value: float | None = None

@@ -76,7 +76,7 @@ class Listeners:
             if answer.kind == "better":
                 self._learner.choose(number, "better", births, 0, rater=rater)
             else:
-                self._learner.choose(number, "tie", births, rater=rater)
+                self._learner.choose(number, "tie" if answer.kind == "equal" else "both_bad", births, rater=rater)
 
     def recall(self, lineage: LineageReader, run_id: int) -> None:
         """Takes note of every answer that a lineage holds and that stands."""

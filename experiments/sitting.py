@@ -48,9 +48,8 @@ class Sitting:
         match command:
             case JudgePair(one, other, equal, bad, latency_s):
                 self.run.require_told((one, other))
-                if bad:
-                    return self._answer(lambda: [self._rating(birth, 0.0, latency_s) for birth in (one, other)])
-                return self._answer(lambda: [self._pair("equal" if equal else "better", one, other, latency_s)])
+                kind: people.Kind = "both_bad" if bad else "equal" if equal else "better"
+                return self._answer(lambda: [self._pair(kind, one, other, latency_s)])
             case Rate(birth, value):
                 self.run.require_told((birth,))
                 return self._answer(lambda: [self._rating(birth, value)])
@@ -93,7 +92,7 @@ class Sitting:
         )
         return Judged(number, kind, one, other)
 
-    def _rating(self, birth: int, value: float, latency_s: float | None = None) -> Judged:
+    def _rating(self, birth: int, value: float) -> Judged:
         number = people.judge(
             self.run.lineage,
             self.run.run.run_id,
@@ -102,7 +101,6 @@ class Sitting:
             value=value,
             rater=self.rater,
             session=self.session,
-            latency_s=latency_s,
         )
         return Judged(number, "rating", birth, value=value)
 

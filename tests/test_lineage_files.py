@@ -360,3 +360,26 @@ def test_a_viewer_reads_in_a_loop_while_another_process_writes(tmp_path):
     with Lineage.view(path) as viewer:
         assert viewer.last_birth(run_id) > 20
         assert verification.verify(viewer) == []
+
+
+def test_what_people_said_survives_the_migration_to_schema_4_and_both_bad_is_new(tmp_path):
+    path = fixture(3, tmp_path / "old.db")
+    said = [
+        (1, 1, "better", (1 << 32) + 2, (1 << 32) + 3, None, "ada", "s", 1.5, 10.0, 0, None),
+        (4, 1, "rating", (1 << 32) + 5, None, 0.0, "ada", "s", None, 11.0, 1, 12.0),  # 2 and 3 were never given
+    ]
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.executemany(f"INSERT INTO judgements VALUES ({', '.join('?' * 12)})", said)
+    connection.close()
+    with Lineage.write(path) as lineage:
+        assert lineage.query("SELECT * FROM judgements ORDER BY 1") == said
+        number = people.judge(lineage, 1, "both_bad", 6, 7, rater="ada")
+        assert number == 5
+        assert people.judgements(lineage, 1)[-1].kind == "both_bad"
+        with pytest.raises(LineageError, match="makes no sense"):
+            people.judge(lineage, 1, "both_bad", 6, value=0.0)
+    with Lineage.view(path) as lineage:
+        assert lineage.query(
+            "SELECT kind, one & 4294967295, other & 4294967295 FROM judgements WHERE judgement_id = 5"
+        ) == [("both_bad", 6, 7)]

@@ -23,6 +23,7 @@ from experiments.executors.in_process import InProcess
 from experiments.lineage import Lineage, LineageError, people
 from experiments.lineage.verification import content_sha256, verify
 from experiments.recorded_run import RecordedRun
+from experiments.replay.history import events_of
 from experiments.runner import Runner
 from experiments.sitting import Sitting
 
@@ -219,7 +220,7 @@ def test_one_answer_of_a_click_can_be_taken_back_and_then_the_other(tmp_path: Pa
         run = RecordedRun.begin(lineage, config())
         run_at_once(run, 4)
         sitting = Sitting(run)
-        first, second, *_ = sitting.hear(events.JudgePair(1, 2, bad=True))
+        first, second, *_ = sitting.hear(events.ChooseWorst(3, (1, 2)))
         assert isinstance(first, events.Judged)
         assert isinstance(second, events.Judged)
         assert sitting.hear(events.TakeBack(first.judgement_id))[0] == dataclasses.replace(first, withdrawn=True)
@@ -349,3 +350,49 @@ def test_what_a_full_disk_refuses_is_said(tmp_path: Path, monkeypatch: pytest.Mo
     assert runner.run() == "failed"
     [notice] = [event.text for event in said if isinstance(event, events.Notice)]
     assert notice == "Rate came too late and was not recorded: the disk is full; make room"
+
+
+def test_both_bad_is_remembered_as_that_and_lowers_both_though_nothing_was_ever_liked(tmp_path: Path):
+    path = tmp_path / "run.db"
+    preference = {"objectives": ["intelligibility", "cleanliness", "preference"]}
+    said: list[events.Event] = []
+    with Lineage.write(path) as lineage:
+        run = RecordedRun.begin(lineage, config(judge=preference))
+        run_at_once(run, 12)
+        ok = [one.birth for one in run.swarm.algorithm.members()]
+        sitting = Sitting(run)
+        for _ in range(3):
+            said = sitting.hear(events.JudgePair(ok[0], ok[1], bad=True))
+        assert [one.kind for one in people.judgements(lineage, 1)] == ["both_bad"] * 3
+        [taught] = [event.learned for event in said if isinstance(event, events.Taught)]
+        assert (taught.answers, taught.comparisons) == (3, 3)  # two dislikes each would come to no comparison
+        hashed = content_sha256(lineage, order=True)
+    with Lineage.write(path) as lineage:
+        resumed = RecordedRun.resume(lineage, "made up")
+        [event] = resumed.taught()
+        assert isinstance(event, events.Taught)
+        assert event.learned.comparisons == 3
+        assert content_sha256(lineage, order=True) == hashed
+    with Lineage.view(path) as lineage:
+        told = [event for event in events_of(lineage, 1) if isinstance(event, events.Judged)]
+    assert [(event.kind, event.one, event.other) for event in told] == [("both_bad", ok[0], ok[1])] * 3
+
+
+def test_a_learner_that_keeps_few_births_leaves_the_run_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    preference = {"objectives": ["intelligibility", "cleanliness", "preference"]}
+
+    def judged_run(path: Path) -> str:
+        with Lineage.write(path) as lineage:
+            run = RecordedRun.begin(lineage, config(judge=preference))
+            sitting = Sitting(run, session="tonight")
+            run_at_once(run, 12)
+            first, second, third, *_ = sorted(one.birth for one in run.swarm.algorithm.members())
+            sitting.hear(events.JudgePair(second, first))
+            sitting.hear(events.Rate(third, 1.0))
+            sitting.hear(events.Rate(2, 0.0))
+            run_at_once(run)
+        return content(path)
+
+    expected = judged_run(tmp_path / "whole.db")
+    monkeypatch.setattr("fusion.preference.births.AT_HAND", 1)
+    assert judged_run(tmp_path / "bounded.db") == expected

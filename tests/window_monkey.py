@@ -68,10 +68,8 @@ class Accounts:
 def answers(command: Command) -> int:
     """How many judgements a command asks for."""
     match command:
-        case Rate():
+        case Rate() | JudgePair():
             return 1
-        case JudgePair():
-            return 2 if command.bad else 1
         case ChooseWorst():
             return len(command.others)
     return 0

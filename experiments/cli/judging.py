@@ -67,7 +67,7 @@ class _Sitting:
         self._lineage, self._run, self._rater = lineage, run, rater
         self._folder, self._player, self._terminal = folder, player, terminal
         self._session = uuid.uuid4().hex[:12]
-        self._given: list[list[int]] = []  # numbers of the judgements of each answer, for undo
+        self._given: list[int] = []  # numbers of the judgements, for undo
         self._skipped: tuple[int, ...] = ()
         self._questions = 0
         self._ears = Ears(lineage, run)
@@ -130,17 +130,14 @@ class _Sitting:
             latency_s=round(latency_s, 3),
         )
         with self._lineage.transaction("recording an answer"):
-            if answer == "b":  # both disliked, as the window records it
-                numbers = [say("rating", birth, value=0.0) for birth in (first, second)]
-            elif answer == "t":
-                numbers = [say("equal", first, second)]
+            if answer in ("b", "t"):
+                number = say("both_bad" if answer == "b" else "equal", first, second)
             else:
-                numbers = [say("better", *((first, second) if answer == "1" else (second, first)))]
-        self._given.append(numbers)
+                number = say("better", *((first, second) if answer == "1" else (second, first)))
+        self._given.append(number)
         told = {"1": f"#{first} over #{second}", "2": f"#{second} over #{first}", "t": f"#{first} and #{second}: a tie"}
         self._terminal.say(Painted(f"  {told.get(answer, f'#{first} and #{second}: both bad')}", "dim"))
-        for one in people.judgements(self._lineage, self._run.run_id)[-len(numbers) :]:
-            _teach(self._learner, one)
+        _teach(self._learner, people.judgements(self._lineage, self._run.run_id)[-1])
 
     def _undo(self) -> None:
         from experiments.lineage import people
@@ -148,12 +145,9 @@ class _Sitting:
         if not self._given:
             self._terminal.say("nothing of this sitting is left to undo")
             return
-        numbers = self._given.pop()
-        with self._lineage.transaction("taking an answer back"):
-            for number in numbers:
-                people.withdraw(self._lineage, number)
-        for number in numbers:
-            self._learner.withdraw(number)
+        number = self._given.pop()
+        people.withdraw(self._lineage, number)
+        self._learner.withdraw(number)
         self._terminal.say("the last answer was taken back; this pair is still to be answered")
 
     def _write(self, place: int, birth: int) -> Path:
@@ -243,4 +237,4 @@ def _teach(learner: PreferenceLearner, one: Judgement) -> None:
         if one.kind == "better":
             learner.choose(one.judgement_id, "better", pair, 0, rater=one.rater)
         else:
-            learner.choose(one.judgement_id, "tie", pair, rater=one.rater)
+            learner.choose(one.judgement_id, "tie" if one.kind == "equal" else "both_bad", pair, rater=one.rater)

@@ -158,9 +158,14 @@ class _Teller:
                 result = score.reason or score.status if total is None else f"{total:.4f}"
                 say(f"  #{birth} on texts that selection never heard: {result}")
             case Judged():
-                against = "" if event.other is None else f" {'and' if event.kind == 'equal' else 'over'} #{event.other}"
+                between = "over" if event.kind == "better" else "and"
+                against = "" if event.other is None else f" {between} #{event.other}"
                 value = "" if event.value is None else f" {event.value:g}"
-                say(f"  judged {event.kind}: #{event.one}{against}{value}", " (taken back)" if event.withdrawn else "")
+                kind = event.kind.replace("_", " ")
+                say(
+                    f"  judged {kind}: #{event.one}{against}{value}",
+                    " (taken back)" if event.withdrawn else "",
+                )
             case Intervened(step, intervention):
                 say(f"  by hand, for step {step}: {type(intervention).__name__.lower()} {list(intervention.births)}")
             case Rescored(totals):

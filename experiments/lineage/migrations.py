@@ -46,6 +46,12 @@ def m003_how_runs_are_conducted(db: Database) -> None:
     _apply(db, 3)
 
 
+@MIGRATIONS()
+def m004_both_of_a_pair_are_bad(db: Database) -> None:
+    """A kind of judgement that two ratings cannot say."""
+    _apply(db, 4)
+
+
 def backup_path(path: Path, version: int) -> Path:
     """Where the copy of a file goes before it is migrated from ``version``."""
     return path.with_name(f"{path.stem}.v{version}.backup.db")

@@ -17,7 +17,7 @@ from experiments.lineage.reading import LineageReader
 from experiments.lineage.rows import birth_of, row_id
 from experiments.lineage.store import Lineage
 
-Kind = Literal["better", "equal", "rating"]
+Kind = Literal["better", "equal", "both_bad", "rating"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Judgement:
 
     Attributes:
         judgement_id: Number in the file.
-        kind: ``better``: ``one`` was preferred to ``other``; ``equal``: neither; ``rating``: ``one`` got ``value``.
+        kind: ``better``: ``one`` was preferred to ``other``; ``equal``: neither; ``both_bad``: neither is any good;
+            ``rating``: ``one`` got ``value``.
         one: A birth.
         other: Another; None for ratings.
         value: Of a rating, in [0, 1]; a like is 1, a dislike 0.

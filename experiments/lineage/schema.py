@@ -14,7 +14,7 @@ from __future__ import annotations
 import sqlite3
 
 APPLICATION_ID = 0x5642_464C  # "VBFL", in the SQLite header, where `file` shows it
-VERSION = 3
+VERSION = 4
 
 _V1 = (
     "CREATE TABLE store (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
@@ -218,7 +218,31 @@ _V3 = (
     "DROP TABLE old_tallies",
 )
 
-STATEMENTS: dict[int, tuple[str, ...]] = {1: _V1, 2: _V2, 3: _V3}  # what each version adds
+_V4 = (
+    # A pair of which both are bad is an answer of its own. SQLite changes no CHECK, so the table is made anew.
+    "CREATE TEMP TABLE old_judgements AS SELECT * FROM judgements",
+    "DROP TABLE judgements",
+    """CREATE TABLE judgements (
+    judgement_id INTEGER PRIMARY KEY,
+    run_id INTEGER NOT NULL REFERENCES runs (run_id),
+    kind TEXT NOT NULL CHECK (kind IN ('better', 'equal', 'both_bad', 'rating')),
+    one INTEGER NOT NULL REFERENCES births (id),    -- better: the one that was preferred
+    other INTEGER REFERENCES births (id),
+    value REAL,                                     -- of a rating
+    rater TEXT NOT NULL,
+    session TEXT NOT NULL,
+    latency_s REAL,
+    at REAL NOT NULL,
+    withdrawn INTEGER NOT NULL DEFAULT 0 CHECK (withdrawn IN (0, 1)),
+    withdrawn_at REAL
+) STRICT""",
+    "INSERT INTO judgements SELECT * FROM old_judgements",
+    "DROP TABLE old_judgements",
+    "CREATE INDEX judgements_by_one ON judgements (one)",
+    "CREATE INDEX judgements_by_other ON judgements (other)",
+)
+
+STATEMENTS: dict[int, tuple[str, ...]] = {1: _V1, 2: _V2, 3: _V3, 4: _V4}  # what each version adds
 
 
 def objects(connection: sqlite3.Connection) -> dict[str, tuple[str, str]]:

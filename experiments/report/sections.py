@@ -310,6 +310,9 @@ def judgements(lineage: LineageReader, findings: Findings) -> Html:
     ties = sum(one.kind == "equal" for one in given)
     if ties:
         lines.append(tag("li", f"{counted(ties, 'pair')} judged equal."))
+    bad = sum(one.kind == "both_bad" for one in given)
+    if bad:
+        lines.append(tag("li", f"{counted(bad, 'pair')} of which both were called bad."))
     if ratings:
         lines.append(tag("li", f"{counted(len(ratings), 'rating')}, mean {number(float(np.mean(ratings)), 2)} of 1."))
     raters = Counter(one.rater or "unnamed" for one in given).most_common(8)
@@ -336,7 +339,9 @@ def judgements(lineage: LineageReader, findings: Findings) -> Html:
 
 
 def _judgement(one: people.Judgement, values: Mapping[int, float]) -> list[Content]:
-    words = {"better": "better", "equal": "equal", "rating": f"rated {number(one.value, 2)}"}[one.kind]
+    words = {"better": "better", "equal": "equal", "both_bad": "both bad", "rating": f"rated {number(one.value, 2)}"}[
+        one.kind
+    ]
     other = "" if one.other is None else f"{one.other}"
     difference = None if one.other is None else values.get(one.one, np.nan) - values.get(one.other, np.nan)
     return [words, f"{one.one}", other, "" if difference is None else signed(difference), foreign(one.rater or "–", 60)]
