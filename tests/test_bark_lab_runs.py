@@ -264,7 +264,7 @@ def test_what_was_judged_between_two_sittings_is_known_to_the_next(here, monkeyp
     assert lab("judge", "a.db", "--silent", capsys=capsys)[0] == 0
     assert lab("resume", "a.db", "--births", "16", "--quiet", "--no-report", capsys=capsys)[0] == 0
     with Lineage.view("a.db") as lineage:
-        assert [one.kind for one in people.judgements(lineage, 1)] == ["better", "rating", "rating", "equal"]
+        assert [one.kind for one in people.judgements(lineage, 1)] == ["better", "both_bad", "equal"]
         assert verify(lineage) == []
 
 
