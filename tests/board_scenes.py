@@ -83,10 +83,27 @@ def scene_keys(folder: Path) -> object:
     page, question = hands.app.layout.page, board.compare.question
     hands.key("a")
     hands.key("t")
+    hands.key("x")
+    hands.key("s")
+    hands.key("1")
+    heard = set(board.compare.heard)
     hands.key("Escape")
+    back = hands.app.layout.page
+    hands.key("Right")
+    stays = board.selection.birth
+    hands.key("Return")
+    detail = hands.app.layout.page
+    hands.key("Escape")
+    for key in range(9):
+        hands.key(str(key + 1))
+        if board.births[places[key]].status == "ok":
+            hands.until(lambda: board.selection.birth == places[key], 5.0)  # noqa: B023
+    hands.key("space")
     found = {
+        "heard": len(heard), "detail": [stays in board.births, detail], "all": len(list(folder.rglob("*.wav"))),
+        "audible": sum(board.births[places[key]].status != "failed" for key in range(9)),
         "walked": walked, "marked": marked, "saved": saved, "played": places[playable], "looked": looked, "page": page,
-        "question": question, "back": hands.app.layout.page, "sent": [repr(command) for command in source.sent],
+        "question": question, "back": back, "sent": [repr(command) for command in source.sent],
         "places": places,
     }  # fmt: skip
     hands.app.close()

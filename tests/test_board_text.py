@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.board.text import lay_out, runs, script_of, script_of_sign, shortened, spelled_out
+from experiments.board.text import in_lines, lay_out, runs, script_of, script_of_sign, shortened, spelled_out
 
 # What Bark speaks, and the script whose font shows it.
 LANGUAGES = {
@@ -73,3 +73,17 @@ def test_a_shortened_line_fits_or_is_nothing_but_an_ellipsis(text, room):
     assert width(said, "latin") <= room or said == "…"
     if width(text, "latin") <= room:
         assert said == text
+
+
+@given(st.text(max_size=120), st.floats(20.0, 300.0), st.integers(1, 4))
+def test_a_text_in_lines_fits_and_loses_nothing_but_its_end(text, room, lines):
+    text = text.replace("\n", " ")
+    said = in_lines(text, room, lines, width).split("\n")
+    assert len(said) <= lines
+    assert all(width(line, "latin") <= room for line in said)
+    assert in_lines(text, 1e9, lines, width) == text
+
+
+def test_a_sentence_in_lines_is_broken_at_spaces():
+    said = in_lines("the disk is full: free some space and resume", 140.0, 3, width)
+    assert said == "the disk is full:\nfree some space and\nresume"

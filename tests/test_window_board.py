@@ -42,7 +42,11 @@ def test_everything_on_the_board_can_be_done_by_keys(tmp_path):
     first, second = found["question"]
     assert found["sent"][4].startswith(f"JudgePair(one={first}, other={second}, equal=False, bad=False")
     assert "equal=True" in found["sent"][5]
+    assert "bad=True" in found["sent"][6]
+    assert found["heard"] == 1, "1 plays A"
     assert found["back"] == "board"
+    assert found["detail"] == [True, "detail"]
+    assert found["all"] >= found["audible"], "1 to 9 play what is in their places"
 
 
 def test_pairs_and_the_worst_of_four_are_judged_and_taken_back(tmp_path):

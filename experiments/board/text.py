@@ -180,3 +180,17 @@ def shortened(text: str, width: float, measure: Measure) -> str:
         else:
             high = middle - 1
     return text[:low].rstrip() + ELLIPSIS
+
+
+def in_lines(text: str, width: float, lines: int, measure: Measure) -> str:
+    """A text broken at spaces into lines of a width, joined by line breaks; the last one is shortened."""
+    script, done = script_of(text), []
+    rest = text
+    while rest and len(done) < lines - 1 and measure(rest, script) > width:
+        words = rest.split(" ")
+        count = 1
+        while count < len(words) and measure(" ".join(words[: count + 1]), script) <= width:
+            count += 1
+        done.append(shortened(" ".join(words[:count]), width, measure))
+        rest = " ".join(words[count:])
+    return "\n".join([*done, shortened(rest, width, measure)] if rest else done)

@@ -11,6 +11,8 @@ from experiments.board.replaying import SPEEDS, Replaying, place_of
 from experiments.board.text import shortened
 from window.panel import Desk, Item
 
+_NOTHING = 1_000  # moments of an empty slider, whose grab is then no half of it
+
 
 class ReplayPanel:
     """Everything else in the window shows the moment that this bar is at."""
@@ -88,7 +90,7 @@ class ReplayPanel:
         self._shown = now
         count, place = len(moments), self._state.place
         desk = self._desk
-        dpg.configure_item(self._slider, max_value=max(count, 1), enabled=bool(count))
+        dpg.configure_item(self._slider, max_value=count or _NOTHING, enabled=bool(count))
         dpg.set_value(self._slider, count if place is None else place)
         dpg.configure_item(self._play, label="❚❚" if self._state.playing else "▶", enabled=bool(count))
         dpg.configure_item(self._now, enabled=place is not None)

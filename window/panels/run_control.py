@@ -6,7 +6,7 @@ import dearpygui.dearpygui as dpg
 
 from experiments.board.board import Board
 from experiments.board.run_state import Shown
-from experiments.board.text import shortened
+from experiments.board.text import in_lines, shortened
 from experiments.events import Continue, Pause, StepOnce, StopRun
 from window.panel import Desk, Item
 
@@ -119,7 +119,8 @@ class RunControlPanel:
         limit = state.limit
         track = min(px(260), max((room - x2) // 3, px(40)))
         share = min(1.0, state.told / limit) if limit else 0.0
-        visible = bool(limit) and state.opened.source != "none"
+        failed = state.state == "failed"  # why, and what to do, needs the room
+        visible = bool(limit) and state.opened.source != "none" and not failed
         dpg.configure_item(self._track, p1=(x2, half), p2=(x2 + track, half), show=visible)
         dpg.configure_item(
             self._bar, p1=(x2, half), p2=(x2 + max(share * track, 0.1), half), show=visible and share > 0
@@ -127,16 +128,16 @@ class RunControlPanel:
         said = self._words(board)
         begin = x2 + (track + px(14) if visible else 0)
         dpg.set_value(self._whole, said)
-        said = shortened(said, room - begin, lambda one, script: desk.width(one, script, "small"))
+        said = in_lines(said, room - begin, 2 if failed else 1, lambda one, script: desk.width(one, script, "small"))
         desk.set_text(self._said, said, "small")
-        dpg.configure_item(
-            self._said, pos=(x + begin, px(15)), show=bool(said), color=p.bad if state.state == "failed" else p.muted
-        )
+        down = px(7 if "\n" in said else 15)
+        dpg.configure_item(self._said, pos=(x + begin, down), show=bool(said), color=p.bad if failed else p.muted)
 
     def _words(self, board: Board) -> str:
         state, births = board.run_state, board.births
         if state.state in ("failed", "loading") and state.reason:
-            return state.reason
+            path = state.opened.path  # its folder is known, and long
+            return state.reason.replace(path, path.replace("\\", "/").rsplit("/", 1)[-1]) if path else state.reason
         if state.opened.source == "none":
             return "no run is open"
         words = [f"{state.told} of {state.limit} births" if state.limit else f"{state.told} births"]

@@ -111,7 +111,11 @@ class VoiceMapPanel:
         dpg.configure_item(self._empty, show=not there)
         if not there or self._atlas is None:
             self._atlas = None
-            said = "No birth has passed the gates yet." if len(board.births) else "The map fills as births are judged."
+            said = "The map fills as births are judged."
+            if len(board.births):
+                best = board.births.best
+                no_axes = "The judgement measures too little for a map."
+                said = "No birth has passed the gates yet." if best is None else no_axes
             dpg.set_value(self._empty, said)
             wide = self._desk.width(said)
             dpg.configure_item(self._empty, pos=(max(int((self._width - wide) / 2), 0), self._height // 2))
