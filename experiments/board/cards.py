@@ -123,6 +123,7 @@ class Cards(Model):
         chosen = before.filter, before.count, before.page
         if chosen != (self.filter, self.count, self.page) or self.filter != "newest":
             self.filter, self.count, self.page = chosen
+            self.page = min(self.page, self.pages - 1)
             self._arrange()
 
     def show(self, chosen: Filter | None = None, *, count: int | None = None, page: int | None = None) -> None:

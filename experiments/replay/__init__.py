@@ -1,7 +1,7 @@
 """A recorded run, seen again: as events at any speed, as sound, rendered anew, as the start of another run, compared.
 
 * `history`: the events of a run, from any of them on; `following`: what is new while another process writes.
-* `player`: at any speed, by births or by time, forward and back.
+* `player`: at any speed, by births or by time, forward and back; `boards`: what the window shows of any moment.
 * `regenerating`: a birth decoded, or rendered again and compared with what was recorded.
 * `branching`: another run that begins with an individual; `comparing`: two runs side by side.
 
