@@ -184,8 +184,8 @@ def shortened(text: str, width: float, measure: Measure) -> str:
 
 def in_lines(text: str, width: float, lines: int, measure: Measure) -> str:
     """A text broken at spaces into lines of a width, joined by line breaks; the last one is shortened."""
-    script, done = script_of(text), []
-    rest = text
+    script, rest = script_of(text), text
+    done: list[str] = []
     while rest and len(done) < lines - 1 and measure(rest, script) > width:
         words = rest.split(" ")
         count = 1
