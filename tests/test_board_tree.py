@@ -175,3 +175,13 @@ def test_a_window_draws_only_what_it_can_show(long_run):
     assert max(node.x for node in drawn.nodes) > 700  # the latest generations
     bundle = next(one for one in drawn.bundles if one.count)
     assert isinstance(drawn.under(bundle.x, bundle.y + 100), Node | Bundle | None)
+
+
+def test_of_a_tree_that_is_too_long_to_fit_the_latest_generations_are_seen(long_run):
+    tree = board_of(long_run).tree
+    assert tree.generations * 5 > 300, "generations are narrower than they may be"
+    camera = Camera().fitted(tree, 300, 200)
+    drawn = scene(tree, camera, 300, 200)
+    latest = [birth for generation in range(tree.generations - 20, tree.generations + 1)
+              for _, birth in tree.column(generation)]  # fmt: skip
+    assert {node.birth for node in drawn.nodes} >= set(latest)

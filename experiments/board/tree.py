@@ -114,8 +114,11 @@ class Tree(Model):
         """(slot, birth) of those shown in a generation."""
         return self._columns.get(generation, {}).items()
 
-    def slots(self) -> tuple[int, int]:
-        """The lowest and the highest slot in use."""
+    def slots(self, since: int = 0) -> tuple[int, int]:
+        """The lowest and the highest slot in use, from a generation on."""
+        if since:
+            late = [slot for generation in range(since, self.generations + 1) for slot, _ in self.column(generation)]
+            return (min(late), max(late)) if late else (0, 0)
         return (min(self._slots), max(self._slots)) if self._slots else (0, 0)
 
     def first_parent(self, birth: int) -> int | None:

@@ -57,10 +57,10 @@ class Camera:
 
     def fitted(self, tree: Tree, width: float, height: float) -> Camera:
         """All that is shown, as large as fits; the latest generations when there are too many to tell apart."""
-        low, high = tree.slots()
         generations = max(tree.generations, 1)
         inside_x, inside_y = max(width - 2 * _MARGIN, 1), max(height - 2.5 * _MARGIN, 1)
         scale_x = min(max(inside_x / generations, _LEAST_COLUMNS_PX), 70.0)
+        low, high = tree.slots(max(generations - int(inside_x / scale_x), 0))
         scale_y = min(max(inside_y / max(high - low, 1), _LEAST_Y), 30.0)
         first = _MARGIN + min(0.0, inside_x - generations * scale_x)
         middle = _MARGIN * 1.5 + inside_y / 2 - (low + high) / 2 * scale_y
