@@ -60,10 +60,13 @@ def _window(given: argparse.Namespace, path: Path | None) -> int:
         settings = dataclasses.replace(settings, scale=given.scale)
     if given.theme:
         settings = dataclasses.replace(settings, theme=given.theme)
+    older = None  # a file that is shown once a person lets it be brought up to date
     try:
         source = None if path is None else WatchedRun(path, given.name)
     except BarkError as error:
-        return _refuse(str(error))
+        if getattr(error, "trouble", "") != "older" or given.screenshot is not None:
+            return _refuse(str(error))
+        source, older = None, path
     if given.screenshot is not None:
         assert source is not None
         said = take(settings, source, given.screenshot, size=given.size, at=given.at_birth, page=given.page)
@@ -77,6 +80,8 @@ def _window(given: argparse.Namespace, path: Path | None) -> int:
             app.presenter.say(notice, "warning")
         if source is not None:
             app.open(source)
+        if older is not None:
+            app.dialogs.look_into(older)
         for asked in (signal.SIGTERM, signal.SIGINT):  # as closing the window
             signal.signal(asked, lambda _number, _frame: app.stop())
         app.run()

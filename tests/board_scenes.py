@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import dearpygui.dearpygui as dpg
@@ -219,6 +221,26 @@ def scene_run(folder: Path) -> object:
             "states": states, "liked": liked, "then": then, "closed": closed, "problems": problems, "said": said,
             "birth": birth, "state": run.state,
         }  # fmt: skip
+
+
+def scene_older(folder: Path) -> object:
+    """A file of an older version: refused, then brought up to date by a click, with a copy beside it."""
+    path = folder / "old.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript((Path(__file__).parent / "data" / "lineage_v3.sql").read_text("utf-8"))
+    app = App(Settings(output_folder=str(folder)), size=(1280, 800), vsync=False)
+    hands = Hands(app)
+    app.dialogs.look_into(path)
+    asked = hands.until(lambda: dpg.does_item_exist("older.renew"))
+    hands.frames(4)
+    hands.click("older.renew")
+    listed = hands.until(lambda: dpg.does_item_exist("open.watch"))
+    hands.frames(4)
+    hands.click("open.watch")
+    shown = hands.until(lambda: app.presenter.present.run_state.told > 0)
+    found = {"asked": asked, "listed": listed, "shown": shown, "files": sorted(one.name for one in folder.iterdir())}
+    app.close()
+    return found
 
 
 def scene_picture(folder: Path, at: int = 0) -> object:

@@ -18,7 +18,6 @@ from window_hands import Hands
 
 from window.app import App
 from window.settings import Settings
-from window.sources import WatchedRun
 
 PATIENCE_S = 900.0  # for births, on a machine that is shared
 
@@ -38,6 +37,19 @@ class Newcomer(Hands):
     def wait(self, what: str, condition) -> None:  # type: ignore[no-untyped-def]
         state = self.app.presenter.present.run_state
         assert self.until(condition, PATIENCE_S), f"{what}: {state.state}, {state.reason}, {state.told} births"
+
+    def slide_to(self, place: int) -> None:
+        """The replay slider to the moment of a birth: a click near it, then nearer, as with a hand."""
+        count = len(self.app.presenter.moments())
+        share = (place + 0.5) / (count + 1)
+        for _ in range(12):
+            self.click("replay.slider", share)
+            at = self.app.presenter.board.run_state.at
+            reached = count if at is None else list(self.app.presenter.moments()).index(at) + 1
+            if reached == place:
+                return
+            share += (place - reached) / (count + 1)
+        raise AssertionError(f"the slider is at {reached} of {count}, not at {place}")
 
 
 def first_sitting(folder: Path) -> dict[str, object]:
@@ -83,9 +95,18 @@ def first_sitting(folder: Path) -> dict[str, object]:
 
 
 def second_sitting(folder: Path, lineage: Path) -> dict[str, object]:
-    app = App(Settings(scale=1.0, output_folder=str(folder)), vsync=False)
-    app.open(WatchedRun(lineage))
-    hands = Newcomer(app, folder)
+    """In an empty window: opens the file by its path, and goes on from there; only the mouse and keys."""
+    hands = Newcomer(App(Settings(scale=1.0, output_folder=str(folder)), vsync=False), folder)
+    app = hands.app
+    hands.click("control.open")
+    hands.wait("the question for a file", lambda: dpg.does_item_exist("paths.path"))
+    hands.click("paths.path")
+    hands.key("ctrl+a")
+    hands.type(str(lineage))
+    hands.key("Return")
+    hands.wait("its runs", lambda: dpg.does_item_exist("open.watch"))
+    hands.picture("runs")
+    hands.click("open.watch")
     hands.wait("its births", lambda: app.presenter.present.run_state.state == "stopped")
     before = app.presenter.present.run_state.told
     hands.wait("its outlines", lambda: not app.presenter.waiting())
@@ -93,28 +114,30 @@ def second_sitting(folder: Path, lineage: Path) -> dict[str, object]:
     hands.click("control.go")
     hands.wait("more births", lambda: app.presenter.present.run_state.told > before)
     hands.picture("resumed")
-    app.presenter.travel(10)
-    hands.frames(4)
+    hands.slide_to(10)
     then = len(app.presenter.board.cards.shown())
+    hands.wait("its outlines", lambda: not app.presenter.waiting())
     hands.picture("replay_to_10")
-    app.presenter.travel(None)
-    hands.frames(3)
+    hands.click("replay.now")
     hands.click("layout.compare")
-    hands.frames(3)
+    hands.wait("a pair", lambda: dpg.is_item_enabled("compare.a.play"))
     hands.click("compare.a.play")
     hands.picture("compare")
     hands.click("layout.board")
+    hands.click("board.filter.best")
+    hands.frames(4)
     board = app.presenter.board
     best = board.births.best
-    app.presenter.open_detail(best)
-    hands.frames(3)
-    hands.wait("the detail", lambda: not app.presenter.waiting())
-    hands.until(lambda: False, 2.0)
+    hands.click(f"board.{board.cards.places.index(best)}.title")
+    hands.wait("the card that is looked at", lambda: board.selection.birth == best)
+    hands.key("Return")
+    hands.wait("the detail", lambda: app.layout.page == "detail")
+    hands.until(lambda: False, 3.0)
     hands.picture("detail")
-    hands.click("layout.board")
-    app.presenter.save_voice(best)
+    hands.click("detail.voice")
     hands.wait("a voice", lambda: any(folder.rglob("*.npz")))
-    app.presenter.branch(best)
+    hands.picture("exported")
+    hands.click("detail.branch")
     hands.wait("its name", lambda: dpg.does_item_exist("branch.start"))
     hands.picture("branch")
     hands.click("branch.start")

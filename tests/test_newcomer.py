@@ -16,7 +16,7 @@ def test_a_newcomer_gets_from_an_empty_window_to_a_voice_and_a_branch(tmp_path):
     ran = in_own_process("newcomer_session.py", str(tmp_path), timeout_s=3000)
     assert ran.returncode == 0, ran.stderr[-3000:]
     said = json.loads(ran.stdout.splitlines()[-1].removeprefix("RESULT "))
-    assert len(list(tmp_path.glob("*.png"))) == 13
+    assert len(list(tmp_path.glob("*.png"))) == 15
     assert said["before"] >= said["told"], "closing loses nothing"
     assert 10 <= said["then"] <= 12, "with two workers a later batch may have been told before birth 10"
     with Lineage.view(said["lineage"]) as lineage:

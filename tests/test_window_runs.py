@@ -30,3 +30,11 @@ def test_forms_refuse_nonsense_and_settings_are_applied_and_remembered(tmp_path)
     assert (found["theme"], found["scale"]) == ("light", 1.25)
     assert sum(found["ground"][:3]) > 600, "the window is light now"
     assert found["again"], "dialogs work after everything was made anew"
+
+
+def test_an_older_file_is_brought_up_to_date_when_a_person_says_so(tmp_path):
+    found = result_of("board_scenes.py", "older", tmp_path)
+    assert found["asked"]
+    assert found["listed"]
+    assert found["shown"]
+    assert "old.db.v3.backup.db" in found["files"] or "old.v3.backup.db" in found["files"], found["files"]

@@ -395,7 +395,7 @@ class OwnRun:
         """See `Source`."""
         self._closing.set()
         if self._thread.is_alive():
-            self._runner.send(StopRun("the window was closed"))
+            self._runner.send(StopRun("its window was closed, or shows another run now"))
             self._thread.join(timeout_s)
         if self._thread.is_alive():
             self._runner.abandon()

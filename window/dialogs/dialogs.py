@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.config import RunConfig
-from experiments.lineage import Run
+from experiments.lineage import Lineage, LineageError, Run
 from window.dialogs.branch import BranchDialog
 from window.dialogs.dialog import Dialog
 from window.dialogs.more import MoreDialog
 from window.dialogs.new_run import NewRunDialog
+from window.dialogs.older import OlderDialog
 from window.dialogs.open_run import ENDINGS, OpenDialog, runs_of
 from window.dialogs.paths import PathDialog
 from window.dialogs.preferences import SettingsDialog
@@ -69,11 +70,35 @@ class Dialogs:
 
     def ask_for_lineage(self) -> None:
         """Asks which file, then which run."""
+        self.ask_for_path("Open a lineage", self.look_into, endings=ENDINGS)
 
-        def chosen(path: Path) -> None:
-            self._presenter.background(lambda: runs_of(path), lambda runs: self._choose_run(path, runs))
+    def look_into(self, path: Path) -> None:
+        """Asks which run of a file; one of an older version has to be brought up to date first."""
 
-        self.ask_for_path("Open a lineage", chosen, endings=ENDINGS)
+        def runs() -> tuple[Run, ...] | None:
+            try:
+                return runs_of(path)
+            except LineageError as error:
+                if error.trouble != "older":
+                    raise
+                return None
+
+        def found(there: tuple[Run, ...] | None) -> None:
+            if there is None:
+                self._show(OlderDialog(self._presenter, path, lambda: self._renew(path)))
+            else:
+                self._choose_run(path, there)
+
+        self._presenter.background(runs, found)
+
+    def _renew(self, path: Path) -> None:
+        def renewed() -> tuple[Run, ...]:
+            with Lineage.write(path, who="the window, which brings it up to date"):
+                pass
+            return runs_of(path)
+
+        self._presenter.say(f"{path.name} is brought up to date")
+        self._presenter.background(renewed, lambda runs: self._choose_run(path, runs))
 
     def _choose_run(self, path: Path, runs: tuple[Run, ...]) -> None:
         self._show(OpenDialog(self._presenter, path, runs, self.watch, self.resume))

@@ -7,6 +7,7 @@ from typing import Protocol
 import dearpygui.dearpygui as dpg
 
 from experiments.board.board import Board
+from experiments.board.measures import measure_title
 from experiments.board.text import shortened
 from window.canvas import Canvas
 from window.palette import faded
@@ -111,14 +112,14 @@ class MeasuresSide:
 
         terms = [] if score is None else list(score.terms.values())
         for term in terms:
-            row(term.name.replace("_", " "), f"{term.value:.3f}", p.text)
+            row(measure_title(term.name), f"{term.value:.3f}", p.text)
             middle = y + px(9)
             dpg.draw_line((left, middle), (left + wide, middle), parent=canvas.item, color=p.raised, thickness=px(5))
             end = left + max(term.value * wide, 1)
             dpg.draw_line((left, middle), (end, middle), parent=canvas.item, color=p.ramp(term.value), thickness=px(5))
             y += px(_ROW)
         for name, why in [] if score is None else list(score.unknown.items())[:4]:
-            row(name.replace("_", " "), "?", p.faint)
+            row(measure_title(name), "?", p.faint)
             said = shortened(why, wide, lambda one, script: desk.width(one, script, "small"))
             canvas.text(left, y, said, p.faint)
             y += px(_ROW)

@@ -172,13 +172,15 @@ class VoicesPanel:
         self._right_inner = inner
         dpg.configure_item(self._title, pos=(px(12), px(10)))
         dpg.configure_item(self._facts, pos=(px(12), px(36)), wrap=px(12) + inner)
-        y = px(100)
+        y = px(100 if inner > px(280) else 116)  # in a narrow one the facts need a line more
         for word, field in ((self._tags_word, self._tags), (self._text_word, self._text)):
             dpg.configure_item(word, pos=(px(12), y))
             dpg.configure_item(field, pos=(px(12), y + px(19)), width=inner)
             y += px(52)
         x = px(12)
         for item, wide in ((self._speak, 84), (self._export, 92), (self._plant, 132)):
+            if x > px(12) and x + px(wide) > px(12) + inner:
+                x, y = px(12), y + px(33)
             dpg.configure_item(item, pos=(x, y), width=px(wide), height=px(27))
             x += px(wide + 6)
         y += px(42)
