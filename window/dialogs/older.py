@@ -27,8 +27,8 @@ class OlderDialog(Dialog):
     def fill(self, width: int, height: int) -> None:
         """See `Dialog`."""
         said = dpg.add_text(
-            f"{self._path.name} was written by an older version of this program. It has to be brought up to date before "
-            "it can be shown. Nothing of it is lost, and a copy as it is now stays beside it.",
+            f"{self._path.name} was written by an older version of this program. It has to be brought up to date "
+            "before it can be shown. Nothing of it is lost, and a copy as it is now stays beside it.",
             wrap=width,
         )
         dpg.bind_item_font(said, self.presenter.font(self._path.name))
