@@ -180,8 +180,8 @@ def test_a_window_draws_only_what_it_can_show(long_run):
 def test_of_a_tree_that_is_too_long_to_fit_the_latest_generations_are_seen(long_run):
     tree = board_of(long_run).tree
     assert tree.generations * 5 > 300, "generations are narrower than they may be"
-    camera = Camera().fitted(tree, 300, 200)
-    drawn = scene(tree, camera, 300, 200)
+    camera = Camera().fitted(tree, 300, 60)
+    drawn = scene(tree, camera, 300, 60)
     latest = [birth for generation in range(tree.generations - 20, tree.generations + 1)
               for _, birth in tree.column(generation)]  # fmt: skip
     assert {node.birth for node in drawn.nodes} >= set(latest)
