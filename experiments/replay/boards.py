@@ -80,8 +80,8 @@ class Boards:
         places = sorted(self._stops)
         kept = [recording.settled(one) for one in places]
         near = bisect_right(places, place)
-        for one, seq in zip(places[max(near - _BEFORE, 0) : near], kept[max(near - _BEFORE, 0) : near], strict=True):
-            recording.know_living(seq, self._stops[one].living)
+        before = range(max(near - _BEFORE, 0), near)
+        recording.know_living({kept[index]: self._stops[places[index]].living for index in before})
         jump = player.seek_place(place, kept)
         if jump.begin is not None:
             self._shown = Board() if jump.begin == NOTHING else Board.taken_up(self._stops[places[near - 1]].board)

@@ -18,7 +18,7 @@ import time
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,6 +51,7 @@ class Recording:
         self._most = max(pages, 1)
         self._pages: OrderedDict[int, list[Moment]] = OrderedDict()
         self._living: dict[int, frozenset[int]] = {0: frozenset()}  # after some events
+        self._given: Mapping[int, Sequence[int]] = {}  # the same, from `know_living`
         self._tells = array("Q")  # numbers of the events that told a result, rising
         self.refresh()
 
@@ -97,21 +98,23 @@ class Recording:
         for page in range(after // PIECE, (upto - 1) // PIECE + 1):
             yield from (moment for moment in self._page(page) if after < moment.seq <= upto)
 
-    def know_living(self, seq: int, living: Iterable[int]) -> None:
-        """Somebody knows who lived after an event: nobody needs to read all steps before it."""
-        self._living[seq] = frozenset(living)
+    def know_living(self, living: Mapping[int, Sequence[int]]) -> None:
+        """Somebody knows who lived after these events: not all steps before them have to be read."""
+        self._given = living
 
     def forget_pages(self) -> None:
         """Keeps no events in memory; they are read again when somebody wants them."""
         self._pages.clear()
+        self._given = {}
 
     def _page(self, number: int) -> list[Moment]:
         """Moments ``number * PIECE + 1`` to ``(number + 1) * PIECE``."""
         if number in self._pages:
             self._pages.move_to_end(number)
             return self._pages[number]
-        known = max(seq for seq in self._living if seq <= number * PIECE)
-        history = History(self._lineage, self._run_id, number * PIECE, (known, self._living[known]))
+        known = max(seq for seq in (*self._living, *self._given) if seq <= number * PIECE)
+        living = self._living[known] if known in self._living else frozenset(self._given[known])
+        history = History(self._lineage, self._run_id, number * PIECE, (known, living))
         if number % _KEYFRAME == 0:
             self._living[number * PIECE] = history.living
         page: list[Moment] = []
