@@ -10,14 +10,28 @@ import numpy as np
 import pytest
 from board_events import synthetic_run
 from board_recorded import Recorder
+from runner_builders import config, in_process
 
 from evolution.interventions import Pin, Unpin
 from experiments.board.board import Board
-from experiments.events import Committed, Event, Intervened, Judged, Rescored, Taught, Told
+from experiments.events import (
+    Committed,
+    Event,
+    Intervene,
+    Intervened,
+    Judged,
+    JudgePair,
+    Rate,
+    Rescored,
+    TakeBack,
+    Taught,
+    Told,
+)
 from experiments.lineage import Lineage, LineageError
 from experiments.replay import boards as boards_module
 from experiments.replay.boards import Boards
 from experiments.replay.player import Recording
+from experiments.runner import Runner
 from fusion.preference.learner import Learned
 
 
@@ -185,3 +199,28 @@ def test_a_run_that_cannot_be_read_is_said_and_read_when_it_can_be(shown, tmp_pa
         boards.at(8, shown.present)
     boards._record = there
     assert boards.at(8, shown.present).births.told == 8
+
+
+def test_what_a_real_runner_tells_and_what_it_records_give_the_same_boards(tmp_path):
+    path, places = tmp_path / "run.db", (1, 12, 31, 32, 64, 65, 90, 119)
+    present, then = Board(clock=lambda: 0.0), {}
+    past = Boards(lambda: Recording(Lineage.view(path), 1, pages=4))
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Told) and present.births.told in places:
+            then[present.births.told] = seen(present)
+        past.watch(event, present)
+        present.apply(event)
+        if isinstance(event, Committed) and len(present.births.population) > 1:
+            one, other = present.births.population[:2]
+            step = present.births.told // 4 % 4
+            runner.send((Rate(one, 1.0), JudgePair(one, other), TakeBack(), Intervene(Pin(other)))[step])
+
+    runner = Runner.begin(path, config(stop={"evaluations": 120}), tell, make_executor=in_process)
+    assert runner.run() == "done", runner.reason
+    assert set(then) == set(places)
+    assert present.compare.answers > 1
+    for place in (64, 1, 119, 12, 90, 32, 65, 31):
+        board = past.at(place, present)
+        board.run_state.of_present(present.run_state)
+        same(board, then[place])
