@@ -345,4 +345,6 @@ def _empty_words(board: Board) -> str:
         return f"Loading {state.reason or 'the model'} …"
     if state.state in ("paused", "stopped"):
         return f"{state.state.capitalize()} before the first birth was heard."
+    if state.state == "failed":
+        return "It failed before a birth could be shown; the bar at the top says why, and what to do."
     return "The first births are on their way."
