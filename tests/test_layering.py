@@ -40,6 +40,7 @@ ONE_HOME = {
     "tqdm": {"bark_infinity/perform/bars.py"},
     "psutil": {
         "bark_infinity/memory.py",
+        "experiments/benchmarks/replay.py",
         "experiments/benchmarks/window.py",
         "window/presenter.py",
         "experiments/executors/worker_process.py",
