@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up_studio import MadeUpStudio
+from runner_builders import config, micro_space
 
 from bark_infinity.engine import BarkEngine
 from bark_infinity.error_handling import BarkError
@@ -17,7 +19,9 @@ from bark_infinity.voices.catalogue import VoiceCatalogue
 from experiments.audition import Audition
 from experiments.board.sound_picture import draw_sound
 from experiments.cloning import clone_voice
-from experiments.events import Clip
+from experiments.events import Clip, Told
+from experiments.executors.in_process import InProcess
+from experiments.runner import Runner
 from experiments.voice_shelf import VoiceShelf
 from fusion.features.alignment import same_moments
 
@@ -132,3 +136,22 @@ def test_an_engine_of_another_checkpoint_is_not_borrowed(engine):
     assert not audition.resting
     audition.close()
     assert audition.resting
+
+
+def test_a_run_lends_its_engine_while_it_is_loaded_in_this_process(tmp_path):
+    class Equipped(MadeUpStudio):
+        engine = "the engine"
+
+    lent: list[object] = []
+
+    def heard(event: object) -> None:
+        if isinstance(event, Told):
+            lent.append(runner.engine())
+
+    runner = Runner.begin(
+        tmp_path / "run.db", config(), heard, make_executor=lambda *_: InProcess(lambda: Equipped(micro_space()), 2)
+    )
+    assert runner.engine() is None, "nothing is loaded yet"
+    assert runner.run() == "done", runner.reason
+    assert set(lent) == {"the engine"}
+    assert runner.engine() is None, "what is closed is not lent"
