@@ -143,6 +143,7 @@ def second_sitting(folder: Path, lineage: Path) -> dict[str, object]:
     hands.click("branch.start")
     hands.wait("the branch", lambda: app.presenter.present.run_state.state == "paused")
     name = app.presenter.present.run_state.name
+    assert app.layout.page == "board", "another run begins on the board"
     hands.picture("branched")
     assert app.close()
     return {"before": before, "then": then, "best": best, "branch": name}

@@ -96,6 +96,9 @@ class Presenter:
         self.stop_sound()
         self.source = source
         before = self.present
+        shown = before.run_state
+        if (source.opened.path, source.opened.run) != (shown.opened.path, shown.opened.run or shown.name):
+            self.turned("board")  # another run: what was looked at is none of its births
         self.present = Board()
         self.present.adopt(before)
         self.present.selection.select(None)
