@@ -32,6 +32,7 @@ def test_a_monkey_breaks_nothing_in_seconds(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.gui
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_a_monkey_breaks_nothing_in_ten_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     found = monkey(tmp_path, monkeypatch, 600, 11)
     assert found["taken"] > 20  # type: ignore[operator]
