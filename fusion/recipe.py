@@ -118,6 +118,11 @@ class CriticRecipe:
         """Whether people's choices in the run count: its driver adds the term ``preference``."""
         return any(spec.strip() == PREFERENCE for spec in self.objectives)
 
+    def models(self) -> tuple[str, ...]:
+        """Hugging Face ids and directories of the models it asks for, as they are named; saved preferences are none."""
+        heard_by = () if self.recogniser in (AUTO, NONE, POCKETSPHINX) else (self.recogniser,)
+        return (*heard_by, *filter(None, (self.speaker_encoder,)), *self.experts)
+
     def comparisons(self) -> Iterator[Comparison]:
         """The objectives that compare with something outside the recipe."""
         return (found for spec in self.objectives if (found := comparison_in(spec)) is not None)

@@ -15,6 +15,7 @@ from experiments import trusted_engines
 from experiments.cli.main import main
 from experiments.lineage import Lineage
 from experiments.runner import Runner
+from experiments.trusted_engines import Model
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +68,33 @@ def test_whoever_begins_a_run_has_named_its_checkpoint(here, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize(
+    ("how", "named"),
+    [
+        ({"variation": {"genes": ["voice", "prompt"], "masked_lm": "their/words"}}, "their/words"),
+        ({"judge": {"recogniser": "their ears"}}, "their ears"),
+        ({"judge": {"speaker_encoder": "their/speakers"}}, "their/speakers"),
+        ({"judge": {"objectives": ["preference"], "experts": ["bark:their/bark"]}}, "their/bark"),
+    ],
+)
+def test_models_that_judge_and_vary_are_named_by_people_too(here, how, named):
+    theirs, base = config(founders={"voices": ["micro/adam"]}, **how), here / "elsewhere"
+    with pytest.raises(BarkError, match=f"with the .*{named} .*bark-lab trust '?{named}"):
+        trusted_engines.require_run_trusted(theirs, base, "it")
+    trusted_engines.trust(named)
+    trusted_engines.require_run_trusted(theirs, base, "it")
+
+
+def test_a_judge_in_a_folder_beside_the_recipe_is_that_folder_wherever_the_run_goes_on(here, monkeypatch):
+    (here / "recipes" / "ears").mkdir(parents=True)
+    mine = config(judge={"recogniser": "ears"})
+    trusted_engines.named(trusted_engines.models_of(mine, here / "recipes"))
+    monkeypatch.chdir("/")
+    trusted_engines.require_run_trusted(mine, here / "recipes", "it")
+    with pytest.raises(BarkError, match="ears"):
+        trusted_engines.require_run_trusted(mine, here / "elsewhere", "it")
+
+
 def test_a_window_asks_too(here):
     from window.sources import branched_run, resumed_run
 
@@ -96,10 +124,10 @@ def test_shipped_checkpoints_need_no_word_and_names_mean_one_thing(here, monkeyp
 
     (here / "models" / "one").mkdir(parents=True)
     trusted_engines.trust("models/one")
-    assert trusted_engines.is_trusted(str(here / "models" / "one"))
-    assert trusted_engines.is_trusted("models/one")
+    assert trusted_engines.is_trusted(Model(str(here / "models" / "one")))
+    assert trusted_engines.is_trusted(Model("models/one"))
     monkeypatch.chdir(here / "models")
-    assert not trusted_engines.is_trusted("models/one")  # here it would be somebody's repository
+    assert not trusted_engines.is_trusted(Model("models/one"))  # here it would be somebody's repository
 
 
 def test_a_spoilt_memory_forgets_and_one_that_cannot_be_written_says_so(here, caplog):
@@ -111,5 +139,5 @@ def test_a_spoilt_memory_forgets_and_one_that_cannot_be_written_says_so(here, ca
     file.mkdir()
     with pytest.raises(BarkError, match="make its folder writable"):
         trusted_engines.trust("a/b")
-    trusted_engines.named("a/b")  # a run begins all the same
+    trusted_engines.named([Model("a/b")])  # a run begins all the same
     assert "is not remembered" in caplog.text

@@ -30,7 +30,7 @@ from experiments.replay.pace import pace_of
 from experiments.replay.player import Recording
 from experiments.replay.regenerating import decode
 from experiments.replay.settings import run_config
-from experiments.trusted_engines import named, require_trusted
+from experiments.trusted_engines import models_of, named, require_run_trusted, require_trusted
 from window.panel import Recalled
 
 if TYPE_CHECKING:
@@ -410,7 +410,7 @@ def new_run(path: Path, config: Any, *, base: Path, paused: bool = False) -> Own
     from experiments.runner import Runner  # loads torch: when a run begins, not when the window opens
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    named(config.model.checkpoint)
+    named(models_of(config, base))
     return OwnRun(path, lambda tell: Runner.begin(path, config, tell, base=base, paused=paused))
 
 
@@ -424,12 +424,14 @@ def resumed_run(path: Path, run: str, *, device: str = "auto", births: int | Non
         births: After how many births it is over now, instead of its limits; None leaves them as they were.
 
     Raises:
-        BarkError: When nobody but the file has named the checkpoint that it speaks with.
+        BarkError: When nobody but the file has named the checkpoint that it speaks with, or a model that judges it.
     """
     from experiments.runner import Runner
 
     with Lineage.view(path) as lineage:
-        require_trusted(run_config(lineage.run(run)).model.checkpoint, f"run {run!r}")
+        recorded = lineage.run(run)
+    base = Path(str(recorded.execution.get("base", ".")))
+    require_run_trusted(run_config(recorded), base, f"run {run!r}")
     conduct: dict[str, Any] = {} if device == "auto" else {"execution": {"device": device}}
     if births is not None:
         conduct["stop"] = {"evaluations": births, "hours": None, "target": None, "stagnation": None}
@@ -447,7 +449,7 @@ def branched_run(path: Path, run: str, birth: int, name: str = "", *, paused: bo
 
     with Lineage.view(path) as lineage:
         made = branch(lineage, lineage.run(run).run_id, birth, name)
-    require_trusted(made.config.model.checkpoint, f"run {run!r}")
+    require_run_trusted(made.config, made.base, f"run {run!r}")
 
     def begin(tell: Callable[[Event], None]) -> Runner:
         return Runner.begin(

@@ -220,7 +220,7 @@ def _regenerate(args: argparse.Namespace, lineage: Lineage, run: Run, terminal: 
     from experiments.replay.regenerating import cautions, regenerate
     from experiments.replay.settings import run_config
     from experiments.studio import Studio
-    from experiments.trusted_engines import require_trusted
+    from experiments.trusted_engines import require_run_trusted
 
     if args.regenerate == "best":
         births = sorted(birth for birth, _ in browse.best(lineage, run.run_id, count=8))
@@ -229,8 +229,9 @@ def _regenerate(args: argparse.Namespace, lineage: Lineage, run: Run, terminal: 
     if not births:
         raise BarkError(f"run {run.name!r} has no birth with a total yet; name births: --regenerate 1-4")
     config = run_config(run)
-    require_trusted(config.model.checkpoint, f"run {run.name!r}")
-    studio = Studio.open(config.to_json(), str(run.execution.get("base", ".")))
+    base = Path(str(run.execution.get("base", ".")))
+    require_run_trusted(config, base, f"run {run.name!r}")
+    studio = Studio.open(config.to_json(), base)
     try:
         doubts = cautions(run, studio.engine)
         found = []

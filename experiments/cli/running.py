@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from experiments.cli.main import Verbs
+    from experiments.config import RunConfig
     from experiments.events import Event
     from experiments.lineage import Lineage, Run
     from experiments.lineage.reading import LineageReader
@@ -145,7 +146,7 @@ def resume(args: argparse.Namespace, terminal: Terminal) -> int:
             f"what it is; begin another run with them: bark-lab branch {path} BIRTH --set ..."
         )
     conduct = config.conduct() if config != before else None
-    _say_what_speaks(config.model.checkpoint, one, args)
+    _say_what_speaks(config, one, args)
     return _go(
         lambda on_event: Runner.resume(path, one.name, on_event, conduct=conduct), args, terminal, path, best=best
     )
@@ -163,9 +164,10 @@ def branch(args: argparse.Namespace, terminal: Terminal) -> int:
         start = branched(
             lineage, one.run_id, args.birth, args.name, _overrides(args), with_population=args.with_population
         )
-    if any(setting.split("=")[0].strip() == "model.checkpoint" for setting in args.settings):
-        trusted_engines.named(start.config.model.checkpoint)
-    _say_what_speaks(start.config.model.checkpoint, one, args)
+    typed = {setting.partition("=")[2].strip().strip("\"'") for setting in args.settings}
+    models = trusted_engines.models_of(start.config, start.base)
+    trusted_engines.named(model for model in models if model.name in typed)
+    _say_what_speaks(start.config, one, args)
     return _go(
         lambda on_event: Runner.begin(
             path,
@@ -191,25 +193,25 @@ def _begin(args: argparse.Namespace, terminal: Terminal, recipe: str, settings: 
     from experiments.runner import Runner
 
     config = load_recipe(recipe, [*settings, *_overrides(args)])
-    trusted_engines.named(config.model.checkpoint)
     base = Path(recipe).resolve().parent if Path(recipe).suffix == ".toml" and Path(recipe).is_file() else Path()
+    trusted_engines.named(trusted_engines.models_of(config, base))
     path = args.db or unique_path(".", stem, ".db")
     if not path.parent.is_dir():
         raise BarkError(f"there is no folder {path.parent} for the lineage file; make it, or choose another")
     return _go(lambda on_event: Runner.begin(path, config, on_event, base=base), args, terminal, path)
 
 
-def _say_what_speaks(checkpoint: str, one: Run, args: argparse.Namespace) -> None:
+def _say_what_speaks(config: RunConfig, one: Run, args: argparse.Namespace) -> None:
     """Names the checkpoint that a file names.
 
     Raises:
-        BarkError: When nobody but the file has named it yet.
+        BarkError: When nobody but the file has named a model of the run yet.
     """
-    from experiments.trusted_engines import require_trusted
+    from experiments.trusted_engines import require_run_trusted
 
-    require_trusted(checkpoint, f"run {one.name!r}")
+    require_run_trusted(config, Path(str(one.execution.get("base", "."))), f"run {one.name!r}")
     if not args.quiet:
-        Terminal.of(sys.stderr).say(f"run {one.name!r} speaks with the checkpoint {checkpoint}")
+        Terminal.of(sys.stderr).say(f"run {one.name!r} speaks with the checkpoint {config.model.checkpoint}")
 
 
 def _overrides(args: argparse.Namespace) -> list[str]:
