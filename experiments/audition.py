@@ -113,10 +113,12 @@ class Audition:
             lent = self._lend()
             if lent is not None and lent.source == wanted:
                 self._close()
-                yield lent
+                try:
+                    yield lent
+                finally:
+                    if self._lend() is not lent:  # its run let go of it meanwhile, and this call has loaded it again
+                        lent.close()
                 return
-            if self._bed_time is not None:
-                self._bed_time.cancel()
             if self._engine is None or self._loaded != wanted:
                 from bark_infinity.engine import BarkEngine
                 from experiments.trusted_engines import require_trusted
@@ -128,6 +130,8 @@ class Audition:
                     f"{wanted} is loaded for auditions ({self._engine.plan.weight_bytes / _MIB:.0f} MB more); "
                     f"it is let go after {self._rest_s / 60:.0f} minutes without one"
                 )
+            if self._bed_time is not None:
+                self._bed_time.cancel()
             try:
                 yield self._engine
             finally:

@@ -138,6 +138,34 @@ def test_an_engine_of_another_checkpoint_is_not_borrowed(engine):
     assert audition.resting
 
 
+def test_a_lent_engine_that_its_run_lets_go_of_meanwhile_keeps_nothing_loaded():
+    engine = BarkEngine.load("micro", "cpu")
+    asked = 0
+
+    def lend() -> BarkEngine | None:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            return None
+        engine.close()  # the run ends just after it has lent it
+        return engine
+
+    assert Audition(lend).speak(VoiceCatalogue().find("micro/carl"), "Hello there.").audio.size
+    assert engine._models._fine is None
+
+
+def test_a_refused_audition_keeps_no_engine_of_its_own_awake():
+    audition = Audition(device=lambda: "cpu", rest_s=0.4)
+    audition.speak(VoiceCatalogue().find("micro/carl"), "Hello there.")
+    bedtime = audition._bed_time
+    with pytest.raises(BarkError, match="bark-lab trust"):
+        audition.clone(Clip(np.zeros(48_000, np.float32), 24_000), SAID, "it", "somebody/else")
+    bedtime.join(10)
+    if audition._bed_time is not None:
+        audition._bed_time.join(10)
+    assert audition.resting
+
+
 def test_a_run_lends_its_engine_while_it_is_loaded_in_this_process(tmp_path):
     class Equipped(MadeUpStudio):
         engine = "the engine"
