@@ -20,7 +20,7 @@ from experiments.micro.training import Progress, Schedule, Trainer, load_weights
 
 log = logging.getLogger(__name__)
 BATCH = 6
-PREDICTED, TWO_BOOKS = 0.55, 0.2  # shares of the steps: what is decoded at use comes first; the rest are true codes
+PREDICTED, TWO_BOOKS = 0.7, 0.1  # shares of the steps: what is decoded at use comes first; the rest are true codes
 SETTLING, HEARD = 4, 30  # frames: the first ones let the causal decoder find its state
 PREDICTED_SHARDS = 3
 
