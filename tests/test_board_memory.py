@@ -12,7 +12,7 @@ from board_events import pack, synthetic_run
 
 from experiments.board import log, scores, waves
 from experiments.board.board import Board
-from experiments.events import Told
+from experiments.events import Rescored, Told
 from experiments.replay import boards
 from experiments.replay.boards import Boards
 
@@ -69,3 +69,21 @@ def test_what_is_inherited_is_the_parents_own_object(packed):
     assert len(heirs) > 50
     assert all(one.prompt is births[one.parents[0].birth].prompt for one in heirs)
     assert len({id(one.settings) for one in births.values()}) < len(births) / 2
+
+
+def test_the_newest_births_cost_no_look_at_all_that_were_scored_anew(packed, monkeypatch):
+    board = Board(clock=lambda: 0.0)
+    for one in packed[:1_200]:
+        board.apply(pickle.loads(one))
+    births = board.births
+    anew = {birth: birth / 10_000 for birth, facts in births.items() if facts.total is not None}
+    board.apply(Rescored(anew))
+    whole = births.totals()
+    looks: list[int] = []
+    place = births.register.place
+    monkeypatch.setattr(births.register, "place", lambda number: looks.append(number) or place(number))
+    assert births.totals(births.told - 8).tolist() == pytest.approx(whole[-8:].tolist(), nan_ok=True)
+    assert len(looks) <= 8 < len(anew)
+    assert [births.total(birth) for birth in anew] == list(anew.values())
+    told = births.numbers().tolist()
+    assert [whole[told.index(birth)] for birth in anew] == list(anew.values())

@@ -241,10 +241,11 @@ class Births(Model, Mapping[int, Birth]):
     def totals(self, begin: int = 0) -> Float64Array:
         """(told - begin,) totals of today, in the order of telling; NaN where there is none."""
         totals = self.register.totals_told(begin, self.told)
-        for number, total in self._rescored.items():
+        latest = self.register.told[begin : self.told]
+        for number in latest if len(latest) < len(self._rescored) else self._rescored:
             place = self.register.place(number)
-            if place is not None and begin <= place < self.told:
-                totals[place - begin] = total
+            if number in self._rescored and place is not None and begin <= place < self.told:
+                totals[place - begin] = self._rescored[number]
         return totals
 
     def apply(self, event: Event) -> None:
