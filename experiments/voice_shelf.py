@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import secrets
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,6 +87,7 @@ class VoiceShelf:
     def __init__(self, catalogue: VoiceCatalogue | None = None, home: Path | None = None) -> None:
         self.catalogue = catalogue or VoiceCatalogue()
         self.home = home or user_voice_directory()
+        self._writing = threading.Lock()
 
     def voices(self) -> Sequence[ShelfVoice]:
         """All of them, sorted by name; those that cannot be used say why in their entry."""
@@ -164,24 +166,25 @@ class VoiceShelf:
         Raises:
             BarkError: When the file cannot be written.
         """
-        notes = dict(self.notes())
-        note = notes.get(sha256, Note())
-        if tags is not None:
-            note = dataclasses.replace(note, tags=clean_tags(tags))
-        if pitch_hz is not None and math.isfinite(pitch_hz):
-            note = dataclasses.replace(note, pitch_hz=round(pitch_hz, 1))
-        notes[sha256] = note
-        path = self.home / NOTES_NAME
-        unfinished = path.with_name(f".{secrets.token_hex(8)}.part")
-        try:
-            self.home.mkdir(parents=True, exist_ok=True)
-            plain = {key: {"tags": list(one.tags), "pitch_hz": one.pitch_hz} for key, one in sorted(notes.items())}
-            unfinished.write_text(json.dumps(plain, ensure_ascii=False, indent=1), "utf-8")
-            os.replace(unfinished, path)
-        except OSError as error:
-            unfinished.unlink(missing_ok=True)
-            raise BarkError(f"{path} could not be written: {error}; tags are not kept") from error
-        return note
+        with self._writing:  # read, changed and written as one
+            notes = dict(self.notes())
+            note = notes.get(sha256, Note())
+            if tags is not None:
+                note = dataclasses.replace(note, tags=clean_tags(tags))
+            if pitch_hz is not None and math.isfinite(pitch_hz):
+                note = dataclasses.replace(note, pitch_hz=round(pitch_hz, 1))
+            notes[sha256] = note
+            path = self.home / NOTES_NAME
+            unfinished = path.with_name(f".{secrets.token_hex(8)}.part")
+            try:
+                self.home.mkdir(parents=True, exist_ok=True)
+                plain = {key: {"tags": list(one.tags), "pitch_hz": one.pitch_hz} for key, one in sorted(notes.items())}
+                unfinished.write_text(json.dumps(plain, ensure_ascii=False, indent=1), "utf-8")
+                os.replace(unfinished, path)
+            except OSError as error:
+                unfinished.unlink(missing_ok=True)
+                raise BarkError(f"{path} could not be written: {error}; tags are not kept") from error
+            return note
 
 
 def clean_tags(tags: Iterable[str]) -> tuple[str, ...]:

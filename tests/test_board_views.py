@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import board_events
@@ -356,6 +357,14 @@ def test_tags_and_pitch_survive_and_rubbish_in_the_notes_does_not(tmp_path):
         (shelf.home / "notes.json").write_text(rubbish, "latin-1")
         assert all(not note.tags and note.pitch_hz is None for note in shelf.notes().values())
     assert clean_tags(["b", " a", "b "]) == ("a", "b")
+
+
+def test_notes_that_workers_write_at_once_are_all_kept(tmp_path):
+    shelf = shelf_in(tmp_path)
+    shas = [f"{number:064x}" for number in range(24)]
+    with ThreadPoolExecutor(4) as workers:
+        list(workers.map(lambda sha: shelf.annotate(sha, tags=("x",)), shas))
+    assert set(shelf.notes()) == set(shas)
 
 
 def test_an_audition_needs_words_and_a_model_that_fits():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import dearpygui.dearpygui as dpg
 
@@ -23,6 +25,8 @@ from experiments.events import Clip, Intervene
 from experiments.voice_shelf import Imported, ShelfVoice, VoiceShelf
 from window.canvas import place_for
 from window.panel import Desk, Item
+
+T = TypeVar("T")
 
 _SOUNDS = (".wav", ".flac", ".ogg", ".mp3", ".aiff")
 _HOW_CLONED = (
@@ -48,6 +52,7 @@ class VoicesPanel:
         self._shelf = VoiceShelf()
         self._audition = Audition(desk.lent_engine, lambda: desk.device, say=desk.say_soon)
         self._speaking: tuple[str, ...] = ()
+        self._turns: deque[Callable[[], None]] = deque()  # the first one is under way
         self._cloning = False
         self._wanted = ""
         self._checkpoint = ""
@@ -354,7 +359,23 @@ class VoicesPanel:
             self._speaking = tuple(other for other in self._speaking if other != name)
             self._desk.say(why, "warning")
 
-        self._desk.background(work, done, failed)
+        self._in_turn(work, done, failed)
+
+    def _in_turn(self, work: Callable[[], T], done: Callable[[T], None], failed: Callable[[str], None]) -> None:
+        """Engine work one after the other: it waits for the run's batch, and the window has few workers."""
+
+        def begin() -> None:
+            self._desk.background(work, lambda made: over(lambda: done(made)), lambda why: over(lambda: failed(why)))
+
+        def over(tell: Callable[[], None]) -> None:
+            self._turns.popleft()
+            if self._turns:
+                self._turns[0]()
+            tell()
+
+        self._turns.append(begin)
+        if len(self._turns) == 1:
+            begin()
 
     # -- acting -------------------------------------------------------------------------------------------------
 
@@ -424,21 +445,27 @@ class VoicesPanel:
         self._cloning = True
         checkpoint, text = self._checkpoint, str(dpg.get_value(self._text))
 
-        def work() -> tuple[str, Clip, str]:
+        def work() -> tuple[str, Clip | None, str]:
             recording = Clip(*read_audio(path))
             voice = self._audition.clone(recording, words, path.stem, checkpoint)
             name = self._shelf.keep(voice, path.stem)
-            said = self._audition.speak(voice, text if text.strip() else words, checkpoint)
+            made = f"{path.name} is the voice {name} now"
+            try:
+                said = self._audition.speak(voice, text if text.strip() else words, checkpoint)
+            except BarkError as error:  # it is on the shelf all the same
+                self._shelf.annotate(voice.sha256, tags=("clone",))
+                return name, None, f"{made}, but it was not heard: {error}"
             heard, spoken = draw_sound(recording).median_hz, draw_sound(said).median_hz
             self._shelf.annotate(voice.sha256, tags=("clone",), pitch_hz=spoken)
             pitches = "" if heard is None or spoken is None else f": {heard:.0f} Hz recorded, {spoken:.0f} Hz spoken"
-            return name, said, f"{path.name} is the voice {name} now{pitches}"
+            return name, said, f"{made}{pitches}"
 
-        def done(made: tuple[str, Clip, str]) -> None:
+        def done(made: tuple[str, Clip | None, str]) -> None:
             name, said, sentence = made
             self._cloning = False
-            self._desk.play_clip(said, safe_stem(name))
-            self._desk.say(sentence)
+            if said is not None:
+                self._desk.play_clip(said, safe_stem(name))
+            self._desk.say(sentence, "warning" if said is None else "info")
             self._wanted = name
             self._look()
 
@@ -446,7 +473,7 @@ class VoicesPanel:
             self._cloning = False
             self._desk.say(f"{path.name} was not cloned: {why}", "warning")
 
-        self._desk.background(work, done, failed)
+        self._in_turn(work, done, failed)
 
     def _save(self) -> None:
         if self._library is None or not self._library.chosen:
