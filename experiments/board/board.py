@@ -2,8 +2,8 @@
 
 The same events in the same order give the same board, whoever sends them: a runner, a file that is read back, a test.
 So replay is a board that is given fewer events. A board can be laid by as it is at a moment, and taken up there again:
-what all moments share (`model.Shared`) is not copied, so a board is laid by in 3 to 4 bytes a birth, and about 8 more for
-one that was scored anew.
+what all moments share (`model.Shared`) is not copied, so a board is laid by in 3 to 4 bytes a birth, and about 8
+more for one that was scored anew.
 """
 
 from __future__ import annotations
