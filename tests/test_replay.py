@@ -186,6 +186,35 @@ def test_events_that_ask_for_births_that_are_not_there_are_named(tmp_path, birth
         list(events_of(lineage, recorder.run_id))
 
 
+@pytest.mark.parametrize("kind", ["asked", "told"])
+def test_births_with_gaps_between_their_numbers_are_named_before_anybody_makes_room_for_them(tmp_path, kind):
+    with Lineage.write(tmp_path / "a.db") as lineage:
+        recorder = Recorder(lineage)
+        recorder.ask(4)
+    connection = sqlite3.connect(tmp_path / "a.db")
+    far = 4_000_000_000
+    with connection:
+        connection.execute("UPDATE births SET id = id + ? WHERE id & 4294967295 = 4", (far - 4,))
+        connection.execute("UPDATE events SET count = 3 WHERE seq = 1")
+        connection.execute("INSERT INTO events VALUES (1, 2, ?, ?, 1, NULL, NULL)", (kind, far))
+    connection.close()
+    with Lineage.view(tmp_path / "a.db") as lineage, pytest.raises(LineageError, match=rf"event 2 \({kind}\).*after 3"):
+        list(events_of(lineage, recorder.run_id))
+
+
+def test_an_event_that_asks_for_more_births_than_there_are_is_named_at_once(tmp_path):
+    with Lineage.write(tmp_path / "a.db") as lineage:
+        recorder = Recorder(lineage)
+        recorder.ask(4)
+    connection = sqlite3.connect(tmp_path / "a.db")
+    with connection:
+        connection.execute("UPDATE births SET id = id + ? WHERE id & 4294967295 = 4", (4_000_000_000 - 4,))
+        connection.execute("UPDATE events SET count = 4000000000 WHERE seq = 1")
+    connection.close()
+    with Lineage.view(tmp_path / "a.db") as lineage, pytest.raises(LineageError, match=r"event 1 \(asked\)"):
+        list(events_of(lineage, recorder.run_id))
+
+
 # -- following --------------------------------------------------------------------------------------------------
 
 

@@ -31,7 +31,7 @@ from experiments.events import (
 from experiments.lineage import LineageError, Outcome, people, rows
 from experiments.lineage.reading import LineageReader
 from experiments.lineage.records import RunState
-from experiments.lineage.rows import birth_of, row_id
+from experiments.lineage.rows import MAX_BIRTH, birth_of, row_id
 from experiments.lineage.writer_lock import current_writer
 from experiments.replay.settings import recorded_settings
 
@@ -156,6 +156,7 @@ class History:
     ) -> None:
         self.lineage, self.run_id = lineage, run_id
         self.seq = after
+        self._born: int | None = None  # births that had been asked for by then, once somebody needs it
         known, self.living = living
         for seq, births, payload in _committed(lineage, run_id, known, after):
             self.living = _Step.read(lineage, seq, births, payload).after(self.living)
@@ -188,7 +189,9 @@ class History:
                 )
             if not found:
                 break
-            facts = _Facts.read(self.lineage, self.run_id, [_row(self.lineage, row) for row in found])
+            if self._born is None:
+                self._born = self._born_before()
+            facts = _Facts.read(self.lineage, self.run_id, [_row(self.lineage, row) for row in found], self._born)
             living = self.living
             for row in facts.rows:
                 moment = self._moment(row, facts, living)
@@ -196,7 +199,7 @@ class History:
                     told.append(moment)
                     if isinstance(moment.event, Committed):
                         living = frozenset(moment.event.population)
-            self.seq, self.living = found[-1][0], living
+            self.seq, self.living, self._born = found[-1][0], living, facts.born
         return told
 
     def _moment(self, row: _Row, facts: _Facts, living: frozenset[int]) -> Moment | None:
@@ -278,6 +281,7 @@ class _Facts:
     """All that a piece's events speak of, read together."""
 
     rows: Sequence[_Row]
+    born: int  # births that had been asked for by then
     asked: dict[int, Candidate]
     told: dict[int, Candidate]
     born_at: dict[int, float]
@@ -285,28 +289,43 @@ class _Facts:
     judgements: Sequence[people.Judgement]
 
     @classmethod
-    def read(cls, lineage: LineageReader, run_id: int, rows: Sequence[_Row]) -> _Facts:
-        last = lineage.last_birth(run_id)
-        asked: list[int] = []
+    def read(cls, lineage: LineageReader, run_id: int, rows: Sequence[_Row], born: int) -> _Facts:
+        """Everything; ``born`` births had been asked for before.
+
+        Raises:
+            LineageError: ``damaged`` when births are not numbered on, or are not there: whoever takes in events makes
+                room by number.
+        """
+        first = born + 1
         told: list[int] = []
         for seq, kind, births, _, _ in rows:
-            if kind in ("asked", "told"):
-                known, once = (asked, not asked or births.start > asked[-1]) if kind == "asked" else (told, True)
-                if not (births and births.start > 0 and births.stop - 1 <= last and once):
-                    raise _senseless(lineage, seq, kind, f"there are births 1 to {last}, not {births} now")
-                known.extend(births)
+            if kind == "asked":
+                if births.start != born + 1 or not births:
+                    raise _senseless(lineage, seq, kind, f"births are numbered on after {born}, not {births}")
+                born = births.stop - 1
+                with lineage.turn("reading births"):
+                    ends = row_id(run_id, births.start), row_id(run_id, min(born, MAX_BIRTH))
+                    [(there,)] = lineage.query("SELECT count(*) FROM births WHERE id BETWEEN ? AND ?", ends)
+                if there != born + 1 - births.start:
+                    raise _senseless(lineage, seq, kind, f"{there} of births {births.start} to {born} are there")
+            elif kind == "told":
+                if len(births) != 1 or not 0 < births.start <= born:
+                    raise _senseless(lineage, seq, kind, f"after {born} births were asked for, {births} is told")
+                told.extend(births)
+        asked = range(first, born + 1)
         born_at: dict[int, float] = {}
         if asked:
             with lineage.turn("reading births"):
                 found = lineage.query(
                     "SELECT id, born_at FROM births WHERE id BETWEEN ? AND ?",
-                    (row_id(run_id, min(asked)), row_id(run_id, max(asked))),
+                    (row_id(run_id, first), row_id(run_id, born)),
                 )
             born_at = {birth_of(row): at for row, at in found}
         candidates = {one.birth: one for one in lineage.candidates(run_id, sorted({*asked, *told}), tokens=False)}
         said = any(kind in ("judged", "withdrawn") for _, kind, *_ in rows)
         return cls(
             rows,
+            born,
             {one.birth: one for one in as_asked(lineage, run_id, [candidates[birth] for birth in asked])},
             candidates,
             born_at,
