@@ -215,6 +215,22 @@ def test_an_event_that_asks_for_more_births_than_there_are_is_named_at_once(tmp_
         list(events_of(lineage, recorder.run_id))
 
 
+@pytest.mark.parametrize("parent", [0, 1, 1 << 32])
+def test_a_birth_whose_parent_is_no_earlier_birth_of_its_run_is_damage(tmp_path, parent):
+    """Whoever follows a line of descent would never come to its end."""
+    with Lineage.write(tmp_path / "a.db") as lineage:
+        recorder = Recorder(lineage)
+        recorder.steps(1, 6)
+    connection = sqlite3.connect(tmp_path / "a.db")
+    connection.execute("PRAGMA ignore_check_constraints = ON")
+    with connection:
+        assert connection.execute("UPDATE parents SET parent = child + ?", (parent,)).rowcount
+    connection.close()
+    with Lineage.view(tmp_path / "a.db") as lineage, pytest.raises(LineageError, match="is no earlier one") as refusal:
+        list(events_of(lineage, recorder.run_id))
+    assert refusal.value.trouble == "damaged"
+
+
 # -- following --------------------------------------------------------------------------------------------------
 
 

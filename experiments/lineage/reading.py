@@ -127,6 +127,12 @@ class LineageReader:
             for child, parent, role in self.query(
                 f"SELECT child, parent, role FROM parents WHERE child IN ({marks}) ORDER BY child, slot", keys
             ):
+                if parent >> 32 != child >> 32 or parent >= child:  # a line of descent has to come to an end
+                    raise LineageError(
+                        f"{self.path}: birth {rows.birth_of(child)} has the parent {rows.birth_of(parent)} of run "
+                        f"{parent >> 32}, which is no earlier one of its run: the file was altered; restore a backup",
+                        "damaged",
+                    )
                 parents.setdefault(child, []).append(Parent(rows.birth_of(parent), role))
             for row in self.query(f"SELECT {_BIRTH_COLUMNS} FROM births WHERE id IN ({marks})", keys):
                 birth = rows.birth_of(row[0])
