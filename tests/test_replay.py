@@ -231,6 +231,17 @@ def test_a_birth_whose_parent_is_no_earlier_birth_of_its_run_is_damage(tmp_path,
     assert refusal.value.trouble == "damaged"
 
 
+@pytest.mark.parametrize("birth", [-5, 0, 1 << 40])
+def test_a_step_with_a_member_that_can_be_no_birth_is_damage(tmp_path, birth):
+    with Lineage.write(tmp_path / "a.db") as lineage:
+        recorder = Recorder(lineage)
+        recorder.steps(1, 2)
+        payload = {"became": [2], "in": [birth], "out": [], "best": None, "generation_best": None}
+        lineage.record_event(recorder.run_id, "committed", payload, birth=1)
+        with pytest.raises(LineageError, match=rf"committed.*{birth} is no birth"):
+            list(events_of(lineage, recorder.run_id))
+
+
 # -- following --------------------------------------------------------------------------------------------------
 
 

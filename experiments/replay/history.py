@@ -267,9 +267,9 @@ class _Step:
             best, top = payload["best"], payload["generation_best"]
             return cls(
                 {births.start + place: AddStatus(status) for place, status in enumerate(payload["became"])},
-                {int(birth) for birth in payload["in"]},
-                {int(birth) for birth in payload["out"]},
-                None if best is None else int(best),
+                {_birth(birth) for birth in payload["in"]},
+                {_birth(birth) for birth in payload["out"]},
+                None if best is None else _birth(best),
                 None if top is None else _number(top),
             )
         except _SENSELESS as error:
@@ -358,6 +358,13 @@ def _row(lineage: LineageReader, row: tuple[Any, ...]) -> _Row:
         return seq, kind, births, None if payload is None else json.loads(payload), at
     except (ValueError, RecursionError) as error:
         raise _senseless(lineage, seq, kind, error) from error
+
+
+def _birth(value: Any) -> int:
+    birth = int(value)
+    if not 0 < birth <= MAX_BIRTH:
+        raise ValueError(f"{birth} is no birth")
+    return birth
 
 
 def _number(value: Any) -> float:
