@@ -11,7 +11,20 @@ import torch
 from transformers import BarkCoarseConfig, BarkFineConfig
 from transformers.models.bark.modeling_bark import BarkCoarseModel, BarkFineModel
 
-from experiments.micro import codec, gpt, layout, letter_rules, pack, recogniser, snapshot, train_semantic
+from experiments.micro import (
+    codec,
+    gpt,
+    layout,
+    letter_rules,
+    pack,
+    recogniser,
+    snapshot,
+    train_expectation,
+    train_fine,
+    train_semantic,
+)
+from experiments.micro.codes import Coded
+from experiments.micro.train_coarse import Material
 from experiments.micro.training import Progress, Schedule, Trainer
 
 SMALL = gpt.Shape(layers=2, heads=2, width=16)
@@ -179,6 +192,42 @@ def test_learned_letter_rules_read_regular_words():
     assert rules.spell("bab") == ("B", "AE", "B")
 
 
+def test_an_expected_sum_is_written_as_the_codes_that_come_nearest():
+    rng = np.random.default_rng(0)
+    books = torch.from_numpy(rng.normal(size=(layout.N_FINE, layout.CODEBOOK, 16)).astype(np.float32))
+    books *= 0.2 ** torch.arange(layout.N_FINE)[:, None, None]  # each refines the one before, as a trained codec's do
+    codes = torch.from_numpy(rng.integers(layout.CODEBOOK, size=(2, 5, layout.N_FINE)))
+    found = train_expectation.codes_of(books, train_expectation.sums_of(books, codes))
+    assert (found == codes[:, :, layout.N_COARSE :]).float().mean() > 0.95
+
+
+def _material() -> Material:
+    rng = np.random.default_rng(1)
+    lengths = (60, 200, 330)
+    return Material(
+        [
+            Coded(7, rng.integers(layout.SEMANTIC_VOCAB, size=n * 2 // 3), rng.integers(layout.CODEBOOK, size=(8, n)))
+            for n in lengths
+        ]
+    )
+
+
+def test_the_fine_stage_is_asked_for_codes_that_its_input_does_not_show():
+    torch.manual_seed(0)
+    books = torch.randn(layout.N_FINE, layout.CODEBOOK, 64)
+    questions = train_fine.Questions(_material(), train_expectation.Expectation().eval(), books)
+    for book in (2, 5, 7):
+        inputs, target = (t.numpy() for t in questions.batch(np.random.default_rng(3), book, 8, clean=True))
+        asked = target >= 0
+        assert asked.any()
+        still_open = inputs[asked][:, book:] == layout.FINE_PAD
+        assert (still_open.all(1) | ~still_open.any(1)).all(), "open, or filled in by the window before"
+        assert still_open.all(1).mean() > 0.8
+        assert (inputs[asked][:, :book] < layout.FINE_PAD).all()
+        real = ~asked & (inputs[:, :, 0] < layout.FINE_PAD)
+        assert (inputs[real] < layout.FINE_PAD).all(), "the history is known in all codebooks"
+
+
 def test_word_scores_count_edits_and_content_words():
     score = recogniser.WordScore()
     score.add("the red dog runs", "the red cat runs")
@@ -198,14 +247,14 @@ def test_the_generation_config_is_one_the_engine_accepts(tmp_path: Path):
 def test_the_whole_recipe_runs_on_seconds_of_data(tmp_path: Path):
     pytest.importorskip("pocketsphinx", reason="words and pronunciations come with the pocketsphinx wheel")
     from experiments.micro import codes as coding
-    from experiments.micro import corpus, train_coarse, train_codec, train_decoder, train_fine
+    from experiments.micro import corpus, train_coarse, train_codec, train_decoder
 
     plan = corpus.CorpusPlan(seed=1, sessions_per_shard=4, audio_shards=2, label_shards=2)
     corpus.generate(tmp_path / "corpus", plan)
     schedule = Schedule(1e9, 1e-3, max_steps=2)
     train_codec.train(tmp_path, schedule, 1)
     coding.encode_corpus(tmp_path / "corpus", tmp_path / "codes", codec.load(tmp_path))
-    for stage in (train_semantic, train_coarse, train_fine, train_decoder):
+    for stage in (train_semantic, train_coarse, train_expectation, train_fine, train_decoder):
         stage.train(tmp_path, schedule, 1)
     pack.write_model(tmp_path, tmp_path / "asset")
     assert (tmp_path / "asset" / "model.safetensors").stat().st_size <= 13_000_000

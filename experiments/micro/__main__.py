@@ -1,7 +1,8 @@
 """Command line of the micro-Bark recipe: ``python -m experiments.micro --help`` lists the steps.
 
-``train`` runs everything: corpus, codec and semantic stage side by side, then the coarse and fine stages, then the
-decoder. Every step continues where it stopped; ``--hours`` is the wall-clock time on two free cores.
+``train`` runs everything: corpus, codec and semantic stage side by side, then the coarse stage beside what fills in
+the other codebooks (expectation, fine stage, decoder). Every step continues where it stopped; ``--hours`` is the
+wall-clock time on two free cores.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 from pathlib import Path
 
 ASSET = Path(__file__).resolve().parents[2] / "bark_infinity" / "assets" / "micro"
-STAGES = ("codec", "semantic", "coarse", "fine", "decoder")
+STAGES = ("codec", "semantic", "coarse", "expectation", "fine", "decoder")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -204,13 +204,18 @@ class FineGpt(nn.Module):
         for book, head in enumerate(self.lm_heads):
             head.weight = self.input_embeds_layers[book + 1].weight
 
-    def forward(self, book: int, codes: torch.Tensor) -> torch.Tensor:
-        """Logits (B, T, V) for codebook ``book`` (1 to 7) of codes (B, T, 8)."""
+    def hidden(self, book: int, codes: torch.Tensor) -> torch.Tensor:
+        """Normalised last hidden states (B, T, D) of codes (B, T, 8), codebooks 0 to ``book`` of them."""
         x = self.position_embeds_layer.weight[: codes.shape[1]][None]
         x = x + sum(self.input_embeds_layers[i](codes[:, :, i]) for i in range(book + 1))
         for block in self.layers:
             x = block(x)
-        logits: torch.Tensor = self.lm_heads[book - 1](self.layernorm_final(x))
+        normalised: torch.Tensor = self.layernorm_final(x)
+        return normalised
+
+    def forward(self, book: int, codes: torch.Tensor) -> torch.Tensor:
+        """Logits (B, T, V) for codebook ``book`` (1 to 7) of codes (B, T, 8)."""
+        logits: torch.Tensor = self.lm_heads[book - 1](self.hidden(book, codes))
         return logits
 
 

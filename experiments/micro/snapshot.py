@@ -17,7 +17,7 @@ from experiments.micro import corpus
 
 log = logging.getLogger(__name__)
 DIRECTORY = Path(__file__).parent / "checkpoints"
-STAGES = ("codec", "decoder", "semantic", "coarse", "fine")
+STAGES = ("codec", "decoder", "semantic", "coarse", "expectation", "fine")
 
 
 def progress_of(out: Path) -> dict[str, dict[str, float]]:
@@ -42,7 +42,7 @@ def write(out: Path, target: Path, seed: int) -> None:
         tensors = {
             name: tensor.half().contiguous().clone()
             for name, tensor in checkpoint["model"].items()
-            if not (name.startswith("lm_heads") or name in ("body.input_embeds_layer.weight", "body.lm_head.weight"))
+            if not ("lm_heads." in name or name in ("body.input_embeds_layer.weight", "body.lm_head.weight"))
         }
         if stage == "decoder":
             tensors = {name: tensor for name, tensor in tensors.items() if name.startswith("decoder.")}

@@ -1,7 +1,7 @@
-"""Trains the fine stage: codebooks 3 to 8 from the first two.
+"""Trains the fine stage: of codebooks 3 to 8, what the first two and the voice tell about them.
 
-Rows are Suno's windows: known history, frames to fill, padding, and where windows overlap the earlier prediction.
-Inputs are corrupted a little, because at use they come from the coarse stage and from this one.
+What is asked for are not the recording's codes but those of their expectation (`train_expectation`), which make
+clearer speech. Inputs are corrupted a little, because at use they come from the coarse stage and from this one.
 """
 
 from __future__ import annotations
@@ -12,57 +12,44 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from experiments.micro import codec, corpus, fine_rows, gpt, layout, train_expectation
 from experiments.micro import codes as coding
-from experiments.micro import corpus, gpt, layout, windows
+from experiments.micro.fine_rows import BOOKS, GIVEN
 from experiments.micro.train_coarse import Material
 from experiments.micro.training import Progress, Schedule, Trainer, bfloat16_on, device_of
 
 BATCH = 6
-HISTORY_SHARE = 0.6
-GIVEN = layout.N_COARSE
 
 
-def row(material: Material, rng: np.random.Generator, clean: bool = False) -> tuple[np.ndarray, np.ndarray, int]:
-    """One window: true codes (FINE_BLOCK, 8), input codes likewise, and the first frame to predict."""
-    index = int(rng.integers(len(material.utterances)))
-    target = material.utterances[index].codes.astype(np.int64)
-    known = np.zeros((layout.N_FINE, 0), np.int64)
-    if rng.random() < HISTORY_SHARE:
-        known = material.history(index, rng)[1][:, -layout.FINE_HISTORY :].astype(np.int64)
-    n_history, n_frames = known.shape[1], target.shape[1]
-    buffer = np.concatenate([known, target], 1)
-    buffer = np.pad(buffer, ((0, 0), (0, max(0, layout.FINE_BLOCK - buffer.shape[1]))), constant_values=layout.FINE_PAD)
-    schedule = windows.fine_windows(n_history, n_frames)
-    number = int(rng.integers(len(schedule)))
-    window = schedule[number]
-    true = buffer[:, window.start : window.start + layout.FINE_BLOCK].T
-    given = true.copy()
-    filled = schedule[number - 1].start + layout.FINE_BLOCK - window.start if number else 0
-    given[max(window.first, filled) :, GIVEN:] = layout.FINE_PAD
-    if not clean:
-        noise = rng.integers(layout.CODEBOOK, size=given.shape)
-        rate = np.where(np.arange(layout.N_FINE) < GIVEN, 0.1, 0.4) * rng.random()
-        real = given < layout.FINE_PAD
-        given = np.where((rng.random(given.shape) < rate) & real, noise, given)
-    return true, given, window.first
+class Questions:
+    """What the fine stage is asked: windows cut as at use, answered by the expectation's codes."""
 
+    def __init__(self, material: Material, expectation: train_expectation.Expectation, books: torch.Tensor):
+        self._material, self._expectation, self._books = material, expectation, books
 
-def batch(
-    material: Material, rng: np.random.Generator, book: int, size: int = BATCH, clean: bool = False
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Input codes (B, T, 8) and targets (B, T) of one codebook."""
-    inputs, targets = [], []
-    for _ in range(size):
-        true, given, first = row(material, rng, clean)
-        below = slice(GIVEN, book)  # codebooks already filled in by the time this one is predicted
-        noise = rng.integers(layout.CODEBOOK, size=true[first:, below].shape)
-        wrong = rng.random(noise.shape) < (0.0 if clean else 0.4 * rng.random())
-        given[first:, below] = np.where(wrong & (true[first:, below] < layout.FINE_PAD), noise, true[first:, below])
-        goal = np.where(true[:, book] < layout.FINE_PAD, true[:, book], -100)
-        goal[:first] = -100
-        inputs.append(given)
-        targets.append(goal)
-    return torch.from_numpy(np.stack(inputs)), torch.from_numpy(np.stack(targets))
+    def batch(
+        self, rng: np.random.Generator, book: int, size: int = BATCH, clean: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Input codes (B, T, 8) and targets (B, T) of one codebook."""
+        true, given, asked = fine_rows.rows(self._material, rng, size)
+        answers = true.copy()
+        answers[:, :, GIVEN:][asked] = self._answers(given)[asked]
+        below = answers
+        if not clean:
+            given = fine_rows.corrupted(given, rng)
+            wrong = rng.random(answers.shape) < 0.15 * rng.random((size, 1, 1))
+            below = np.where(wrong, rng.integers(layout.CODEBOOK, size=answers.shape), answers)
+        inputs = given.copy()
+        inputs[:, :, GIVEN:book][asked] = below[:, :, GIVEN:book][asked]  # filled in before this one is predicted
+        return torch.from_numpy(inputs), torch.from_numpy(np.where(asked, answers[:, :, book], -100))
+
+    @torch.no_grad()
+    def _answers(self, given: np.ndarray) -> np.ndarray:
+        device = self._books.device
+        answers: np.ndarray = (
+            train_expectation.codes_of(self._books, self._expectation(torch.from_numpy(given).to(device))).cpu().numpy()
+        )
+        return answers
 
 
 def loss_of(model: gpt.FineGpt, book: int, inputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -79,17 +66,20 @@ def train(out: Path, schedule: Schedule, seed: int, restart: bool = False, devic
     torch.manual_seed(seed)
     coded = out / "codes"
     numbers = [n for n in coding.numbers_on_disk(coded) if n != corpus.VALIDATION_SHARD]
-    material = Material(coding.load(out / "corpus", coded, numbers))
-    held_out = Material(coding.load(out / "corpus", coded, [corpus.VALIDATION_SHARD]))
+    expectation = train_expectation.load(out).to(device)
+    books = train_expectation.codebooks(codec.load(out)).to(device)
+    questions, held_out = (
+        Questions(Material(coding.load(out / "corpus", coded, shards)), expectation, books)
+        for shards in (numbers, [corpus.VALIDATION_SHARD])
+    )
     model = gpt.FineGpt().to(device)
     trainer = Trainer("fine", model, schedule, out / "checkpoints", seed + 400)
     trainer.resume(restart)
-    books = range(GIVEN, layout.N_FINE)
-    checks = {book: batch(held_out, np.random.default_rng(book), book, 16, clean=True) for book in books}
+    checks = {book: held_out.batch(np.random.default_rng(book), book, 16, clean=True) for book in BOOKS}
 
     def step(progress: Progress, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
-        book = GIVEN + progress.step % len(books)
-        loss = loss_of(model, book, *batch(material, rng, book))
+        book = GIVEN + progress.step % len(BOOKS)
+        loss = loss_of(model, book, *questions.batch(rng, book))
         return loss, {"loss": loss.item()}
 
     def validate() -> dict[str, float]:

@@ -89,7 +89,7 @@ def load_weights(module: nn.Module, tensors: dict[str, torch.Tensor], source: Pa
     Raises:
         ValueError: When the tensors are another model's.
     """
-    derived = ("lm_heads.", "body.input_embeds_layer.", "body.lm_head.", "encoder.", "quantizer.")
+    derived = ("lm_heads.", "body.lm_heads.", "body.input_embeds_layer.", "body.lm_head.", "encoder.", "quantizer.")
     result = module.load_state_dict(tensors, strict=False)
     missing = [name for name in result.missing_keys if not name.startswith(derived)]
     if missing or result.unexpected_keys:

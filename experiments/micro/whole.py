@@ -6,6 +6,7 @@ import importlib
 import logging
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from experiments.micro import snapshot
@@ -18,14 +19,15 @@ _SETTINGS: dict[str, tuple[float, float, int, tuple[float, float], float]] = {
     "codec": (1e-3, 5e-4, 100, (0.8, 0.99), 1e-3),
     "semantic": (2.5e-3, 1.5e-3, 60, (0.9, 0.98), 0.02),
     "coarse": (2.5e-3, 1.2e-3, 100, (0.9, 0.98), 0.02),
+    "expectation": (1.5e-3, 1e-3, 60, (0.9, 0.98), 0.02),
     "fine": (2.5e-3, 1.6e-3, 100, (0.9, 0.98), 0.02),
     "decoder": (5e-4, 4e-4, 50, (0.8, 0.99), 1e-3),
 }
-# Rounds of two stages side by side with their shares of the hours; all codes are fixed before the second round.
-_ROUNDS: tuple[tuple[tuple[str, float], tuple[str, float]], ...] = (
-    (("codec", 0.35), ("semantic", 0.35)),
-    (("coarse", 0.45), ("fine", 0.35)),
-    (("coarse", 0.60), ("decoder", 0.15)),
+Column = tuple[tuple[str, float], ...]  # stages one after the other, with their shares of the hours
+# Two columns side by side; all codes are fixed before the second round.
+_ROUNDS: tuple[tuple[Column, Column], ...] = (
+    ((("codec", 0.35),), (("semantic", 0.35),)),
+    ((("coarse", 0.65),), (("expectation", 0.06), ("fine", 0.34), ("decoder", 0.25))),
 )
 
 
@@ -51,12 +53,6 @@ def _command(out: Path, seed: int, *step: str) -> list[str]:
     return [sys.executable, "-m", "experiments.micro", *step, "--out", str(out), "--seed", str(seed)]
 
 
-def _wait(processes: list[tuple[str, subprocess.Popen[bytes]]]) -> None:
-    for name, process in processes:
-        if process.wait():
-            raise RuntimeError(f"{name} ended with status {process.returncode}, see above; run again to resume")
-
-
 def train(out: Path, hours: float, seed: int, device: str, asset: Path) -> None:
     """Runs the recipe: two columns of stages side by side, then packs.
 
@@ -74,19 +70,21 @@ def train(out: Path, hours: float, seed: int, device: str, asset: Path) -> None:
     snapshot.restore(out)
     subprocess.run(_command(out, seed, "corpus"), check=True)
 
-    def minutes(share: float) -> tuple[str, str, str, str]:
-        return "--cpu-minutes", f"{share * hours * 60:.2f}", "--device", device
-
-    for number, pair in enumerate(_ROUNDS):
-        if number == 1:
-            subprocess.run(_command(out, seed, "encode"), check=True)
-        running = []
-        for stage, share in pair:
+    def run(column: Column) -> None:
+        for stage, share in column:
             if stage == "codec" and (out / "checkpoints" / "coarse.pt").exists():
                 log.info("train: the codec stays as it is, the coarse stage has learned its codes")
                 continue
             log.info("train: %s for %.0f CPU-minutes", stage, share * hours * 60)
-            command = [*_command(out, seed, f"train-{stage}"), *minutes(share)]
-            running.append((stage, subprocess.Popen(command)))
-        _wait(running)
+            length = f"{share * hours * 60:.2f}"
+            command = [*_command(out, seed, f"train-{stage}"), "--cpu-minutes", length, "--device", device]
+            status = subprocess.run(command, check=False).returncode
+            if status:
+                raise RuntimeError(f"{stage} ended with status {status}, see above; run again to resume")
+
+    for number, columns in enumerate(_ROUNDS):
+        if number == 1:
+            subprocess.run(_command(out, seed, "encode"), check=True)
+        with ThreadPoolExecutor(len(columns)) as two:
+            list(two.map(run, columns))
     subprocess.run([*_command(out, seed, "pack"), "--asset", str(asset)], check=True)
