@@ -36,4 +36,5 @@ def test_a_monkey_breaks_nothing_in_seconds(tmp_path: Path, monkeypatch: pytest.
 def test_a_monkey_breaks_nothing_in_ten_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     found = monkey(tmp_path, monkeypatch, 600, 11)
     assert found["taken"] > 20  # type: ignore[operator]
-    assert found["touched"] > 0.7 * found["widgets"]  # type: ignore[operator]
+    # On a quiet machine nearly three in four; fewer where other programs take the time.
+    assert found["touched"] > 0.6 * found["widgets"]  # type: ignore[operator]
