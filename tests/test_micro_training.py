@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes.util
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from experiments.micro import (
     train_expectation,
     train_fine,
     train_semantic,
+    whole,
 )
 from experiments.micro.codes import Coded
 from experiments.micro.train_coarse import Material
@@ -260,3 +262,29 @@ def test_the_whole_recipe_runs_on_seconds_of_data(tmp_path: Path):
     assert (tmp_path / "asset" / "model.safetensors").stat().st_size <= 13_000_000
     again = codec.from_asset(tmp_path / "asset")
     assert codec.decode(again, np.zeros((8, 4), np.int64)).shape == (4 * layout.SAMPLES_PER_FRAME,)
+
+
+@pytest.mark.parametrize("failing", [None, "train-fine"])
+def test_the_recipe_runs_its_stages_in_their_order_and_names_the_one_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str | None
+):
+    ran: list[str] = []
+
+    def run(command: list[str], check: bool) -> subprocess.CompletedProcess[bytes]:
+        ran.append(command[3])
+        return subprocess.CompletedProcess(command, 3 if command[3] == failing else 0)
+
+    monkeypatch.setattr(whole.subprocess, "run", run)
+    monkeypatch.setattr(whole.snapshot, "restore", lambda out: [])
+    if failing:
+        with pytest.raises(RuntimeError, match="fine ended with status 3"):
+            whole.train(tmp_path, 1.0, 1, "cpu", tmp_path / "asset")
+        assert "train-decoder" not in ran
+        assert "pack" not in ran
+        return
+    whole.train(tmp_path, 1.0, 1, "cpu", tmp_path / "asset")
+    assert ran[0] == "corpus"
+    assert ran[-1] == "pack"
+    needs = ["train-codec", "encode", "train-expectation", "train-fine", "train-decoder"]
+    assert [one for one in ran if one in needs] == needs
+    assert {"train-semantic", "train-coarse"} <= set(ran)
