@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from bark_infinity.error_handling import BarkError
 from bark_infinity.requests import RenderRequest
 from bark_infinity.voices.history import VoiceHistory
-from experiments.cloning import clone_voice
+from experiments.cloning import clone_voice, require_recording
 from experiments.events import Clip
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ class Audition:
         Raises:
             BarkError: When nothing comes of it, and why.
         """
+        require_recording(recording, text)
         with self._engine_for(run_checkpoint or MICRO) as engine:
             return clone_voice(engine, recording, text, name)
 

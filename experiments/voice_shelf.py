@@ -139,7 +139,7 @@ class VoiceShelf:
         """
         try:
             self.home.mkdir(parents=True, exist_ok=True)
-            path = voice.save(_free(self.home / f"{safe_stem(stem, max_bytes=60)}.npz"))
+            path = voice.save(_free(self.home / f"{safe_stem(stem, max_bytes=60)}.npz", self.catalogue.names()))
         except OSError as error:
             raise BarkError(f"{self.home} cannot be written ({error}); the voice is not kept") from error
         found = [entry.name for entry in self.catalogue.list() if entry.path.resolve() == path.resolve()]
@@ -220,10 +220,11 @@ def _files(paths: Iterable[Path], refused: list[tuple[str, str]]) -> Iterable[Pa
             refused.append((path.name, "there is no .npz file in it"))
 
 
-def _free(path: Path) -> Path:
-    """The path, or one with a number that nothing has."""
+def _free(path: Path, names: Iterable[str] = ()) -> Path:
+    """The path, or one with a number that nothing has: no file there, and none of these voices."""
+    taken = frozenset(names)
     for number in range(2, 10_000):
-        if not path.exists():
+        if not path.exists() and path.stem not in taken:
             break
         path = path.with_name(f"{path.stem.rpartition(' ')[0] if number > 2 else path.stem} {number}{path.suffix}")
     return path

@@ -47,6 +47,7 @@ VERBS = [
     "migrate",
     "trust",
     "voices",
+    "clone",
     "recipes",
     "doctor",
     "completion",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import board_events
 import numpy as np
@@ -12,13 +14,16 @@ from hypothesis import strategies as st
 from made_up_studio import MadeUpStudio
 from runner_builders import config, micro_space
 
+from bark_infinity.audio import write_audio
 from bark_infinity.engine import BarkEngine
 from bark_infinity.error_handling import BarkError
+from bark_infinity.perform.main import main as perform
 from bark_infinity.requests import RenderRequest
 from bark_infinity.voices.catalogue import VoiceCatalogue
 from experiments.audition import Audition
 from experiments.board.sound_picture import draw_sound
-from experiments.cloning import clone_voice
+from experiments.cli.main import main
+from experiments.cloning import TAG, clone_voice
 from experiments.events import Clip, Told
 from experiments.executors.in_process import InProcess
 from experiments.runner import Runner
@@ -102,6 +107,84 @@ def test_moments_never_fall_and_stay_inside(one, other, at_s):
     assert (moments <= 1.05).all()
 
 
+def test_a_voice_is_kept_under_a_name_that_means_it_and_no_voice_of_another_folder(tmp_path):
+    earlier, home = tmp_path / "custom_speakers", tmp_path / "mine"
+    carl, klara = (VoiceCatalogue().find(f"micro/{name}") for name in ("carl", "klara"))
+    carl.save(earlier / "me.npz")
+    shelf = VoiceShelf(VoiceCatalogue([earlier, home]), home)
+    name = shelf.keep(klara, "me")
+    assert name != "me"
+    assert shelf.load(name).sha256 == klara.sha256
+
+
+# -- from the shell ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, recordings) -> Path:
+    """A folder with a recording in it, on a machine of its own."""
+    monkeypatch.chdir(tmp_path)
+    for variable in ("XDG_DATA_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    monkeypatch.delenv("BARK_VOICES", raising=False)
+    write_audio(tmp_path / "old clock.wav", recordings["deep"].audio, recordings["deep"].sample_rate)
+    (tmp_path / "text.wav").write_bytes(b"not a sound")
+    (tmp_path / "mine.npz").write_bytes(b"somebody's")
+    return tmp_path
+
+
+def test_a_clone_from_the_shell_lies_where_the_windows_do_and_its_last_line_lets_it_speak(here, capsys):
+    assert main(["clone", "old clock.wav", "--text", SAID, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    shelf = VoiceShelf()
+    [one] = [one for one in shelf.voices() if one.own]
+    assert (one.entry.name, str(one.entry.path), one.entry.sha256) == (told["name"], told["path"], told["sha256"])
+    assert one.note.tags == (TAG,)
+    assert one.note.pitch_hz == pytest.approx(told["spoken_hz"], abs=0.1)
+    assert shelf.load(told["name"]).metadata["text"] == SAID
+    program, *words = told["hear"]
+    assert program == "bark_perform"
+    assert perform([*words, "--output_dir", "heard", "--seed", "1"]) == 0
+    assert list((here / "heard").glob("*.wav"))
+
+
+def test_a_clone_is_saved_where_asked_and_replaces_only_when_told_so(here, capsys, monkeypatch, engine):
+    monkeypatch.setattr(BarkEngine, "load", lambda source: engine)
+    before = (here / "mine.npz").read_bytes()
+    asked = ["clone", "old clock.wav", "--text", SAID, "--output"]
+    assert main([*asked, "mine.npz"]) == 2
+    assert "choose another name, or --overwrite" in capsys.readouterr().err
+    assert (here / "mine.npz").read_bytes() == before
+    assert main([*asked, "mine.npz", "--overwrite"]) == 0
+    out = capsys.readouterr().out
+    assert "--history_prompt mine.npz" in out
+    voice = VoiceCatalogue().resolve("mine.npz")
+    assert voice.family == "micro"
+    assert VoiceShelf().notes()[voice.sha256].tags == (TAG,)
+    assert not any(one.own for one in VoiceShelf().voices())
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["nobody.wav", "--text", SAID], "there is no file nobody.wav"),
+        (["text.wav", "--text", SAID], "cannot be read as sound"),
+        (["old clock.wav", "--text", " "], "type what is said"),
+        (["old clock.wav"], "--text"),
+        (["quiet.wav", "--text", SAID], "silent"),
+        (["long.wav", "--text", SAID], "cut out one sentence or two"),
+        (["old clock.wav", "--text", SAID, "--output", "me.wav"], "ends with .npz"),
+        (["old clock.wav", "--text", SAID, "--output", "text.wav/me.npz"], "cannot be made"),
+    ],
+)
+def test_the_clone_verb_refuses_what_it_cannot_use_before_a_model_is_loaded(here, capsys, monkeypatch, words, why):
+    write_audio(here / "quiet.wav", np.zeros(48_000, np.float32), 24_000)
+    write_audio(here / "long.wav", board_events.clip(1, 20.0).audio, 24_000)
+    monkeypatch.setattr(BarkEngine, "load", lambda *_, **__: pytest.fail("a model was loaded"))
+    assert main(["clone", *words]) == 2
+    assert why in capsys.readouterr().err
+
+
 # -- whose engine speaks ----------------------------------------------------------------------------------------
 
 
@@ -159,7 +242,7 @@ def test_a_refused_audition_keeps_no_engine_of_its_own_awake():
     audition.speak(VoiceCatalogue().find("micro/carl"), "Hello there.")
     bedtime = audition._bed_time
     with pytest.raises(BarkError, match="bark-lab trust"):
-        audition.clone(Clip(np.zeros(48_000, np.float32), 24_000), SAID, "it", "somebody/else")
+        audition.clone(board_events.clip(1, 3.0), SAID, "it", "somebody/else")
     bedtime.join(10)
     if audition._bed_time is not None:
         audition._bed_time.join(10)

@@ -20,7 +20,7 @@ _WHERE = {
     "fish": "~/.config/fish/completions/bark-lab.fish",
 }
 _FOLDERS = frozenset({"folder", "folders"})
-_FILES = frozenset({"file", "other_file", "to", "db", "output"})
+_FILES = frozenset({"file", "other_file", "to", "db", "output", "recording"})
 
 
 def add(verbs: Verbs) -> None:

@@ -16,6 +16,7 @@ from types import FrameType
 
 from bark_infinity.error_handling import BarkError
 from experiments.cli import (
+    cloning,
     completion,
     doctor,
     exchange,
@@ -111,7 +112,20 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     verbs = Verbs(parser)
-    groups = (running, looking, trees, judging, replaying, exchange, voices, recipes, upkeep, doctor, completion)
+    groups = (
+        running,
+        looking,
+        trees,
+        judging,
+        replaying,
+        exchange,
+        voices,
+        cloning,
+        recipes,
+        upkeep,
+        doctor,
+        completion,
+    )
     for group in groups:
         group.add(verbs)
     return parser

@@ -21,6 +21,7 @@ from experiments.board.genome_diff import VoiceDiff, voice_diff
 from experiments.board.library import ORDERS, Library
 from experiments.board.sound_picture import draw_sound
 from experiments.board.text import shortened
+from experiments.cloning import Kept, keep_clone
 from experiments.events import Clip, Intervene
 from experiments.voice_shelf import Imported, ShelfVoice, VoiceShelf
 from window.canvas import place_for
@@ -445,28 +446,23 @@ class VoicesPanel:
         self._cloning = True
         checkpoint, text = self._checkpoint, str(dpg.get_value(self._text))
 
-        def work() -> tuple[str, Clip | None, str]:
+        def work() -> Kept:
+            says = text if text.strip() else words
             recording = Clip(*read_audio(path))
-            voice = self._audition.clone(recording, words, path.stem, checkpoint)
-            name = self._shelf.keep(voice, path.stem)
-            made = f"{path.name} is the voice {name} now"
-            try:
-                said = self._audition.speak(voice, text if text.strip() else words, checkpoint)
-            except BarkError as error:  # it is on the shelf all the same
-                self._shelf.annotate(voice.sha256, tags=("clone",))
-                return name, None, f"{made}, but it was not heard: {error}"
-            heard, spoken = draw_sound(recording).median_hz, draw_sound(said).median_hz
-            self._shelf.annotate(voice.sha256, tags=("clone",), pitch_hz=spoken)
-            pitches = "" if heard is None or spoken is None else f": {heard:.0f} Hz recorded, {spoken:.0f} Hz spoken"
-            return name, said, f"{made}{pitches}"
+            return keep_clone(
+                self._audition, self._shelf, recording, words, path.stem, checkpoint=checkpoint, says=says
+            )
 
-        def done(made: tuple[str, Clip | None, str]) -> None:
-            name, said, sentence = made
+        def done(kept: Kept) -> None:
             self._cloning = False
-            if said is not None:
-                self._desk.play_clip(said, safe_stem(name))
-            self._desk.say(sentence, "warning" if said is None else "info")
-            self._wanted = name
+            if kept.said is not None:
+                self._desk.play_clip(kept.said, safe_stem(kept.name))
+            made = f"{path.name} is the voice {kept.name} now"
+            if kept.trouble:
+                self._desk.say(f"{made}, but {kept.trouble}", "warning")
+            else:
+                self._desk.say(f"{made}: {kept.pitches}" if kept.pitches else made)
+            self._wanted = kept.name
             self._look()
 
         def failed(why: str) -> None:
