@@ -490,6 +490,39 @@ def test_judging_in_the_terminal_records_undoes_and_tells_which_was_which(here, 
     assert {path.name for path in (here / "ears").iterdir()} == {"1.wav", "2.wav"}
 
 
+def test_earlier_answers_are_read_once_and_not_after_each_answer(here, monkeypatch, capsys):
+    read = []
+    query = Lineage.query
+
+    def counted(self, sql, *rest):
+        rows = query(self, sql, *rest)
+        read.extend(rows if "judgements" in sql else ())
+        return rows
+
+    monkeypatch.setattr(Lineage, "query", counted)
+    for answers, known in (("1\n2\nt\n1\nb\n1\n", 0), ("1\n1\nu\n2\n1\n", 6)):
+        read.clear()
+        monkeypatch.setattr(sys, "stdin", io.StringIO(answers))
+        assert lab("judge", "runs.db", "--silent", capsys=capsys)[0] == 0
+        assert len(read) == known
+    with Lineage.view("runs.db") as lineage:
+        assert len(people.judgements(lineage, 1)) == 9
+
+
+def test_what_a_sitting_learns_is_what_the_next_one_learns_from_the_file(here, monkeypatch, capsys):
+    from experiments.cli import judging
+
+    sittings = []
+    made = judging._learner
+    monkeypatch.setattr(judging, "_learner", lambda *given: sittings.append(made(*given)) or sittings[-1])
+    for answers in ("1\n2\nt\nb\n1\n", ""):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(answers))
+        assert lab("judge", "runs.db", "--silent", capsys=capsys)[0] == 0
+    taught, read = sittings
+    assert taught._answers == read._answers
+    assert len(taught._answers) == 5
+
+
 def test_judged_clips_are_equally_loud(here):
     from experiments.cli.playback import evened
 

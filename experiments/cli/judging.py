@@ -8,7 +8,6 @@ numbers are told only afterwards.
 from __future__ import annotations
 
 import argparse
-import functools
 import sys
 import tempfile
 import time
@@ -26,7 +25,7 @@ from experiments.cli.terminal import Painted, Terminal, counted
 if TYPE_CHECKING:
     from experiments.cli.main import Verbs
     from experiments.lineage import Lineage, Run
-    from experiments.lineage.people import Judgement
+    from experiments.lineage.people import Judgement, Kind
     from fusion.preference.ask import Question
     from fusion.preference.learner import PreferenceLearner
 
@@ -121,23 +120,22 @@ class _Sitting:
         from experiments.lineage import people
 
         first, second = _births(question)
-        say = functools.partial(
-            people.judge,
-            self._lineage,
-            self._run.run_id,
-            rater=self._rater,
-            session=self._session,
-            latency_s=round(latency_s, 3),
-        )
+        kind: Kind = "both_bad" if answer == "b" else "equal" if answer == "t" else "better"
+        pair = (second, first) if answer == "2" else (first, second)
         with self._lineage.transaction("recording an answer"):
-            if answer in ("b", "t"):
-                number = say("both_bad" if answer == "b" else "equal", first, second)
-            else:
-                number = say("better", *((first, second) if answer == "1" else (second, first)))
+            number = people.judge(
+                self._lineage,
+                self._run.run_id,
+                kind,
+                *pair,
+                rater=self._rater,
+                session=self._session,
+                latency_s=round(latency_s, 3),
+            )
         self._given.append(number)
         told = {"1": f"#{first} over #{second}", "2": f"#{second} over #{first}", "t": f"#{first} and #{second}: a tie"}
         self._terminal.say(Painted(f"  {told.get(answer, f'#{first} and #{second}: both bad')}", "dim"))
-        _teach(self._learner, people.judgements(self._lineage, self._run.run_id)[-1])
+        _choose(self._learner, number, kind, pair, self._rater)  # as recorded; what was said before is known already
 
     def _undo(self) -> None:
         from experiments.lineage import people
@@ -233,8 +231,11 @@ def _teach(learner: PreferenceLearner, one: Judgement) -> None:
     if one.kind == "rating":
         learner.rate(one.judgement_id, one.one, one.value or 0.0, rater=one.rater)
     elif one.other is not None:
-        pair = (one.one, one.other)
-        if one.kind == "better":
-            learner.choose(one.judgement_id, "better", pair, 0, rater=one.rater)
-        else:
-            learner.choose(one.judgement_id, "tie" if one.kind == "equal" else "both_bad", pair, rater=one.rater)
+        _choose(learner, one.judgement_id, one.kind, (one.one, one.other), one.rater)
+
+
+def _choose(learner: PreferenceLearner, number: int, kind: Kind, pair: tuple[int, int], rater: str) -> None:
+    if kind == "better":
+        learner.choose(number, "better", pair, 0, rater=rater)
+    else:
+        learner.choose(number, "tie" if kind == "equal" else "both_bad", pair, rater=rater)
