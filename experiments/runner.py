@@ -192,13 +192,18 @@ class Runner:
 
     # -- the sitting --------------------------------------------------------------------------------------------
 
-    def run(self) -> State:
+    def run(self, before: Callable[[], None] | None = None) -> State:
         """Runs to the end in this thread.
+
+        Args:
+            before: Is done first. When it fails, so does the run, and what was said to it meanwhile is answered.
 
         Returns:
             ``done``, ``stopped`` or ``failed``; `reason` says why. Raises nothing for what can go wrong in a night.
         """
         try:
+            if before is not None:
+                before()
             self._sit()
         except (BarkError, OSError, MemoryError) as error:
             self._fail(error)

@@ -275,12 +275,17 @@ class WatchedRun:
                             self.caught_up.set()
                         self._ended.wait(LOOK_S)
         except (BarkError, OSError) as error:
-            self.events.put(StateChanged("failed", str(error)))
+            self._fail(str(error))
         except Exception as error:  # the window shows it; it must not end silently
             logger.exception("watching %s failed", self.path)
-            self.events.put(StateChanged("failed", f"{type(error).__name__}: {error}"))
+            self._fail(f"{type(error).__name__}: {error}")
         finally:
             self.caught_up.set()
+
+    def _fail(self, why: str) -> None:
+        if not self.caught_up.is_set():
+            self.events.put(Recap(over=True))  # this happens now, and belongs into the log
+        self.events.put(StateChanged("failed", why))
 
     def _say_pace(self, lineage: Lineage) -> None:
         try:
@@ -342,20 +347,21 @@ class OwnRun:
         self._thread.start()
 
     def _work(self) -> None:
-        if self._resumes:
-            self.events.put(Recap(over=False))
-            try:
-                with Lineage.view(self.path) as lineage:
-                    for event in events_of(lineage, lineage.run(self._resumes).run_id):
-                        if not isinstance(event, StateChanged):
-                            self.events.put(event)
-                        while self.events.qsize() > MOST_WAITING and not self._closing.is_set():
-                            self._closing.wait(BREATH_S)
-            except (BarkError, OSError) as error:
-                self.events.put(StateChanged("failed", str(error)))
-                return
+        self._runner.run(self._tell_history if self._resumes else None)
+
+    def _tell_history(self) -> None:
+        self.events.put(Recap(over=False))
+        try:
+            with Lineage.view(self.path) as lineage:
+                for event in events_of(lineage, lineage.run(self._resumes).run_id):
+                    if not isinstance(event, StateChanged):
+                        self.events.put(event)
+                    while self.events.qsize() > MOST_WAITING and not self._closing.is_set():
+                        self._closing.wait(BREATH_S)
+                    if self._closing.is_set():  # nobody looks any more; what was said to the run is still heard
+                        break
+        finally:
             self.events.put(Recap(over=True))
-        self._runner.run()
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, Begun):
