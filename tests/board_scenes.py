@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import random
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -17,9 +16,7 @@ from runner_builders import config, in_process
 from window_hands import Hands, SyntheticSource
 
 from experiments import runner
-from experiments.config import RunConfig
-from experiments.evaluation import Executor, Job
-from experiments.events import Asked, Continue, Judged, JudgePair, Rate, StopRun, Told
+from experiments.events import Asked, Judged, Rate, Told
 from experiments.lineage import Lineage, people, verification
 from experiments.runner import Runner
 from window.app import App
@@ -257,82 +254,6 @@ def scene_picture(folder: Path, at: int = 0) -> object:
         ).run()
     said = take(Settings(scale=1.0), WatchedRun(path), picture, size=(1100, 760), at=at or None)
     return {"said": said, "bytes": picture.stat().st_size if picture.exists() else 0}
-
-
-def unhurried(config: RunConfig, base: Path, say: Callable[[str], None]) -> Executor:
-    """Takes 0.1 s for a job, as if it rendered something."""
-    executor = in_process(config, base, say)
-    submit = executor.submit
-
-    def submitted(jobs: Sequence[Job]) -> None:
-        time.sleep(0.1)
-        submit(jobs)
-
-    executor.submit = submitted  # type: ignore[method-assign]
-    return executor
-
-
-def scene_monkey(folder: Path, actions: int = 60, seed: int = 7) -> object:
-    """Seeded clicks, keys and drags anywhere while births come in; a judgement is in the file or it was refused."""
-    runner.executor_of = unhurried
-    path = folder / "monkey.db"
-    settings = Settings(output_folder=str(folder))
-    hands = Hands(App(settings, vsync=False))
-    app = hands.app
-    whole = config(stop={"evaluations": 100_000}, execution={"batch_size": 1, "clips": "none"})
-    errors: list[str] = []
-    app.loop.failed = errors.append
-    app.open(OwnRun(path, lambda tell: Runner.begin(path, whole, tell)))
-    rng = random.Random(seed)
-    width, height = dpg.get_viewport_client_width(), dpg.get_viewport_client_height()
-    keys = [*"123456789lpdmabtxs ", "Left", "Right", "Up", "Down", "Return", "Escape", "ctrl+z"]
-    rated: list[int] = []
-    send = app.presenter.source.send
-
-    def noted(command: object) -> bool:
-        taken = send(command)  # type: ignore[arg-type]
-        if taken and isinstance(command, Rate):
-            rated.append(command.birth)
-        if taken and isinstance(command, JudgePair) and command.bad:
-            rated.extend((command.one, command.other))
-        return taken
-
-    # A monkey that stops the run learns nothing more; it may pause it.
-    app.presenter.source.send = lambda command: isinstance(command, StopRun) or noted(command)  # type: ignore
-    end = time.monotonic() + 600
-    done = 0
-    while done < actions and time.monotonic() < end:
-        chance = rng.random()
-        if chance < 0.3 and app.layout.page == "board":
-            tag = f"board.{rng.randrange(12)}.{rng.choice(('like', 'dislike', 'pin', 'breed', 'play', 'more', 'wave'))}"
-            hands.click(tag)
-        elif chance < 0.55:
-            hands.click_at(rng.uniform(0, width - 1), rng.uniform(48, height - 30), rng.choice((1, 1, 2, 5)))
-        elif chance < 0.85:
-            hands.key({" ": "space"}.get(key := rng.choice(keys), key))
-        elif chance < 0.92:
-            begin = rng.uniform(0, width - 1), rng.uniform(48, height - 30)
-            hands.drag(begin, (begin[0] + rng.uniform(-200, 200), begin[1] + rng.uniform(-120, 120)))
-        elif chance < 0.97:
-            hands.wheel(rng.choice((-3, 3)))
-        else:
-            app.presenter.present.cards.show(rng.choice(("newest", "best", "population", "liked")))
-        if app.presenter.present.run_state.state == "paused":
-            app.presenter.send(Continue())
-        if app.dialogs.any_open() and rng.random() < 0.5:
-            app.dialogs.close()
-        done += 1
-    judged = hands.until(lambda: True)
-    before = len(app.presenter.present.births)
-    closed = app.close()
-    with Lineage.view(path) as lineage:
-        run = lineage.runs()[0]
-        said = people.judgements(lineage, run.run_id, withdrawn=True)
-        return {
-            "done": done, "births": before, "errors": errors, "closed": closed, "rated": len(rated),
-            "recorded": sum(one.kind == "rating" for one in said), "judged": judged,
-            "problems": verification.verify(lineage),
-        }  # fmt: skip
 
 
 def scene_flood(folder: Path) -> object:

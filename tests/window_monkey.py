@@ -1,31 +1,34 @@
-"""A monkey at the window: seeded clicks, drags, wheel and typing on every widget, with a run going.
+"""A monkey at the window: seeded clicks, drags, wheel and typing on every widget, storms of judgements, a run going on.
 
 Prints as JSON what became of it. Nothing is lost when every judgement that a run took is in its lineage, or was refused
-with a reason. Runs are made up (`made_up_studio`), so that the machine's time goes into the window.
+with a reason. Runs are made up (`made_up_studio`) and take their time, so that the machine's goes into the window.
 
     xvfb-run -a -s "-screen 0 1280x800x24 +extension GLX -noreset" python tests/window_monkey.py FOLDER SECONDS SEED
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import random
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import board_events
 import dearpygui.dearpygui as dpg
 import psutil
-from board_scenes import unhurried
-from runner_builders import config
+from runner_builders import config, in_process
 from window_hands import Hands
 
 from bark_infinity.error_handling import BarkError
 from experiments import runner
 from experiments.audition import Audition
+from experiments.config import RunConfig
+from experiments.evaluation import Executor, Job
 from experiments.events import ChooseWorst, Clip, Command, Event, JudgePair, Rate
 from experiments.lineage import Lineage, people, verification
 from experiments.runner import Runner
@@ -36,9 +39,12 @@ from window.sources import OwnRun
 
 KINDS = {"mvButton", "mvCombo", "mvInputText", "mvCheckbox", "mvSliderInt", "mvPlot", "mvDrawlist", "mvSelectable"}
 WORDS = ("Hello there.", "[laughs]", "0.4", "-1", "nan", "../../x", "%s%n", "a" * 30, "carl", "warm, low", "")
-KEYS = [*"123456789ldpmab", "space", "Left", "Right", "Up", "Down", "Return", "Escape", "Tab", "BackSpace", "ctrl+z",
+KEYS = [*"123456789ldpmabtxs", "space", "Left", "Right", "Up", "Down", "Return", "Escape", "Tab", "BackSpace", "ctrl+z",
         "ctrl+a"]  # fmt: skip
 LEAVE = ("settings.browse",)  # a file browser shows whatever is on the machine
+STORM = 200  # judgements between two frames
+JOB_S = 0.1
+PATIENCE = 12  # actions without a run going on
 
 
 class Accounts:
@@ -75,6 +81,19 @@ def answers(command: Command) -> int:
     return 0
 
 
+def unhurried(config: RunConfig, base: Path, say: Callable[[str], None]) -> Executor:
+    """Takes so long for a job as if it rendered something."""
+    executor = in_process(config, base, say)
+    submit = executor.submit
+
+    def submitted(jobs: Sequence[Job]) -> None:
+        time.sleep(JOB_S)
+        submit(jobs)
+
+    executor.submit = submitted  # type: ignore[method-assign]
+    return executor
+
+
 class Monkey:
     """Chooses what to do by its seed."""
 
@@ -82,6 +101,7 @@ class Monkey:
         self.hands, self.rng = hands, random.Random(seed)
         self.touched: Counter[str] = Counter()
         self.seen: set[str] = set()
+        self.storms = 0
 
     def widgets(self) -> list[tuple[str, tuple[float, float], tuple[float, float]]]:
         """Everything that can be clicked now: name, corner, size."""
@@ -108,6 +128,13 @@ class Monkey:
         if chance < 0.11:
             hands.wheel(rng.choice((-4, -1, 1, 4)))
             return
+        if chance < 0.125:
+            self.storm()
+            return
+        if chance < 0.16:
+            width, height = dpg.get_viewport_client_width(), dpg.get_viewport_client_height()
+            self.click((rng.uniform(0, width - 1), rng.uniform(0, height - 1)), rng.choice((1, 2, 5)))
+            return
         widgets = self.widgets()
         if not widgets:
             hands.frames(3)
@@ -117,9 +144,9 @@ class Monkey:
         name, (x, y), (wide, tall) = rng.choice(rare if rng.random() < 0.6 else widgets)
         self.touched[name] += 1
         at = x + wide * rng.uniform(0.1, 0.9), y + tall * rng.uniform(0.1, 0.9)
-        if chance < 0.2:
+        if chance < 0.25:
             hands.drag(at, (at[0] + rng.uniform(-250, 250), at[1] + rng.uniform(-150, 150)))
-        elif chance < 0.3:
+        elif chance < 0.35:
             self.click(at, rng.choice((2, 3, 8)))
         else:
             self.click(at)
@@ -127,6 +154,17 @@ class Monkey:
             if rng.random() < 0.4:
                 hands.key("ctrl+a")
             hands.type(rng.choice(WORDS))
+
+    def storm(self) -> None:
+        """More judgements at once than anybody gives; what follows from them comes back in a flood of events."""
+        presenter = self.hands.app.presenter
+        births = list(presenter.present.births)[-STORM:]  # none in a run that was opened this moment
+        said = [
+            presenter.send(Rate(birth, float(self.rng.random() < 0.5)))
+            for birth in itertools.islice(itertools.cycle(births), STORM)
+        ]
+        self.storms += bool(said) and all(said)
+        self.hands.frames(3)
 
     def click(self, at: tuple[float, float], times: int = 1) -> None:
         """Quicker than a person's hand."""
@@ -173,12 +211,14 @@ def play(folder: Path, seconds: float, seed: int) -> object:
         slowest = max(slowest, time.monotonic() - started)
         state = app.presenter.present.run_state
         quiet = quiet + 1 if state.state != "running" else 0
-        if quiet > 25:  # somebody stopped or paused it: a person would go on
+        if quiet > PATIENCE:  # somebody stopped or paused it: a person would go on
             quiet = 0
             if app.dialogs.any_open():
                 app.dialogs.close()
             elif state.state == "paused":
                 hands.click("control.go")
+            elif state.state in ("failed", "done"):  # a run that the monkey began itself
+                app.dialogs.resume(path, whole.name)
             else:
                 app.presenter.resume()
             hands.frames(10)
@@ -192,7 +232,7 @@ def play(folder: Path, seconds: float, seed: int) -> object:
     return {
         "actions": actions, "births": births, "seconds": time.monotonic() - begin,
         "widgets": len(monkey.seen), "touched": len(monkey.touched),
-        "untouched": sorted(monkey.seen - set(monkey.touched))[:40],
+        "storms": monkey.storms, "untouched": sorted(monkey.seen - set(monkey.touched))[:40],
         "taken": sum(count for _, count in accounts.taken), "refused": accounts.refused, "recorded": recorded,
         "problems": [str(one) for one in problems], "closed": closed, "tracebacks": complaints.found[:5],
         "grown_mb": (after - before) / 2**20, "slowest_s": slowest,
