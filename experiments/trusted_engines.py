@@ -1,10 +1,10 @@
-"""Models that the person at this machine has named; no lineage file from elsewhere chooses one for them.
+"""Models and recordings that the person at this machine has named; no lineage file from elsewhere chooses for them.
 
 A lineage file names the checkpoint that its runs speak with, and models that judge and vary: Hugging Face ids, which
-may have to be downloaded, or folders. Loading one never executes code, but what is fetched and which folder is opened
-is a person's to say. Whoever begins a run with a model has named it; one that only a file names is asked for once
-(``bark-lab trust``). Names are compared as text, because looking at a path can already mean asking another machine for
-it.
+may have to be downloaded, or folders. Its objectives name recordings, voices and folders that clips are compared with.
+Reading one never executes code, but what is fetched and what is opened is a person's to say. Whoever begins a run with
+something has named it; what only a file names is asked for once (``bark-lab trust``). Names are compared as text,
+because looking at a path can already mean asking another machine for it.
 """
 
 from __future__ import annotations
@@ -50,23 +50,66 @@ class Model:
         return self.speaks and self.name in FREE
 
     @property
-    def folder(self) -> str:
-        """What it is if it is a folder."""
+    def place(self) -> str:
+        """Where it is if it is a folder."""
         return os.path.abspath(os.path.join(self.base, self.name))
 
     @property
     def keys(self) -> tuple[str, ...]:
         """Under which names it may have been remembered: one that may be a Hub id or a folder under both."""
         may_be_an_id = self.name.count("/") <= 1 and not self.name.startswith((".", "/", "~"))
-        return (self.name, self.folder) if may_be_an_id else (self.folder,)
+        return (self.name, self.place) if may_be_an_id else (self.place,)
+
+    @property
+    def told(self) -> str:
+        """What a run does with it, for messages."""
+        where = "a folder" if len(self.keys) == 1 else "to be looked for here, then on the Hugging Face Hub"
+        what = "speaks with the checkpoint" if self.speaks else "judges or varies with the model"
+        return f"{what} {self.name} ({where})"
 
 
-def models_of(config: RunConfig, base: Path) -> Iterator[Model]:
-    """The models that a run opens: what speaks first, then those that judge and vary.
+@dataclass(frozen=True)
+class Reference:
+    """What an objective compares clips with: a recording, a voice, a folder of clips or a saved preference.
+
+    Attributes:
+        name: A path, or the name of a voice.
+        base: Where a relative path begins.
+        voice: Whether it may be the name of a voice.
+    """
+
+    name: str
+    base: str
+    voice: bool
+
+    free = False  # even a voice's name is looked for as a path first
+
+    @property
+    def place(self) -> str:
+        """Where it is if it is a path."""
+        return os.path.abspath(os.path.join(self.base, os.path.expanduser(self.name)))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Under which names it may have been remembered: the name of a voice, and the path."""
+        may_be_a_voice = self.voice and not os.path.splitext(self.name)[1] and not self.name.startswith((".", "/", "~"))
+        return (self.name, self.place) if may_be_a_voice else (self.place,)
+
+    @property
+    def told(self) -> str:
+        """What a run does with it, for messages."""
+        return f"compares clips with {self.name} ({'a voice here, or ' if len(self.keys) > 1 else ''}{self.place})"
+
+
+Opened = Model | Reference
+
+
+def opened_by(config: RunConfig, base: Path) -> Iterator[Opened]:
+    """What a run opens: what speaks first, then the models that judge and vary, and what clips are compared with.
 
     Args:
         config: The run's.
-        base: Where the relative folders of judges begin.
+        base: Where the relative paths of judges and objectives begin.
     """
     yield Model(config.model.checkpoint)
     if config.variation.masked_lm:
@@ -77,10 +120,13 @@ def models_of(config: RunConfig, base: Path) -> Iterator[Model]:
             yield Model(source)
         else:
             yield Model(os.path.expanduser(name), str(base), speaks=False)
+    for one in config.judge.comparisons():
+        if one.reference:
+            yield Reference(one.reference, str(base), voice=one.name == "similarity")
 
 
 def trust(name: str) -> None:
-    """Remembers that a person has named a model.
+    """Remembers that a person has named a model, or a path of any kind.
 
     Raises:
         BarkError: When that cannot be written down.
@@ -88,18 +134,18 @@ def trust(name: str) -> None:
     _remember(Model(name))
 
 
-def named(models: Iterable[Model]) -> None:
-    """Remembers the models that a run begins with; where that cannot be written, the run goes on without."""
+def named(begun_with: Iterable[Opened]) -> None:
+    """Remembers what a run begins with; where that cannot be written, the run goes on without."""
     try:
-        for model in models:
-            _remember(model)
+        for one in begun_with:
+            _remember(one)
     except BarkError as error:
         logger.warning("%s", error)
 
 
-def is_trusted(model: Model) -> bool:
+def is_trusted(one: Opened) -> bool:
     """Whether it is one that may be opened whoever names it."""
-    return model.free or not known().isdisjoint(model.keys)
+    return one.free or not known().isdisjoint(one.keys)
 
 
 def require_trusted(checkpoint: str, whose: str) -> None:
@@ -116,46 +162,44 @@ def require_trusted(checkpoint: str, whose: str) -> None:
 
 
 def require_run_trusted(config: RunConfig, base: Path, whose: str) -> None:
-    """Refuses a run of which only a file has named a model so far, be it one that judges.
+    """Refuses a run of which only a file has named something that it opens; see `opened_by`.
 
     Args:
         config: As the file has it.
-        base: As the file has it: where relative folders begin.
+        base: As the file has it: where relative paths begin.
         whose: For the message.
 
     Raises:
         BarkError: With the words that allow it.
     """
-    for model in models_of(config, base):
-        _require(model, whose)
+    for one in opened_by(config, base):
+        _require(one, whose)
 
 
-def _require(model: Model, whose: str) -> None:
-    if is_trusted(model):
+def _require(one: Opened, whose: str) -> None:
+    if is_trusted(one):
         return
     import shlex
 
-    where = "a folder" if len(model.keys) == 1 else "to be looked for here, then on the Hugging Face Hub"
-    what = "speaks with the checkpoint" if model.speaks else "judges or varies with the model"
     raise BarkError(
-        f"{whose} {what} {model.name} ({where}), which you have not named on this machine before; if you know it, say "
-        f"so once: {shlex.join(['bark-lab', 'trust', model.keys[0]])}"
+        f"{whose} {one.told}, which you have not named on this machine before; if you know it, say so once: "
+        f"{shlex.join(['bark-lab', 'trust', one.keys[0]])}"
     )
 
 
-def _remember(model: Model) -> None:
-    if is_trusted(model):
+def _remember(one: Opened) -> None:
+    if is_trusted(one):
         return
     file = _file()
-    # A folder that is there now is that folder, not a Hub id of the same name in another place.
-    meant = model.folder if os.path.isdir(model.folder) else model.keys[0]
+    # What is there now is that folder or file, not a Hub id or a voice of the same name.
+    meant = one.place if os.path.exists(one.place) else one.keys[0]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a", encoding="ascii") as lines:
             lines.write(json.dumps(meant) + "\n")
     except OSError as error:
         raise BarkError(
-            f"{file} cannot be written ({error.strerror}), so {model.name} is not remembered; make its folder writable"
+            f"{file} cannot be written ({error.strerror}), so {one.name} is not remembered; make its folder writable"
         ) from error
 
 

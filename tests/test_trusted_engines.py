@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import board_events
 import pytest
-from runner_builders import RECIPE, config, in_process
+from made_up_studio import MadeUpStudio
+from runner_builders import RECIPE, config, in_process, micro_space
 
+from bark_infinity.audio import write_audio
 from bark_infinity.checkpoints.sources import MICRO_DIRECTORY
 from bark_infinity.error_handling import BarkError
 from experiments import trusted_engines
 from experiments.cli.main import main
+from experiments.config import RunConfig
+from experiments.evaluation import Evaluated, Rendered
+from experiments.executors.in_process import InProcess
 from experiments.lineage import Lineage
 from experiments.runner import Runner
 from experiments.trusted_engines import Model
+from fusion.score import Term
 
 
 @pytest.fixture(autouse=True)
@@ -88,11 +98,77 @@ def test_models_that_judge_and_vary_are_named_by_people_too(here, how, named):
 def test_a_judge_in_a_folder_beside_the_recipe_is_that_folder_wherever_the_run_goes_on(here, monkeypatch):
     (here / "recipes" / "ears").mkdir(parents=True)
     mine = config(judge={"recogniser": "ears"})
-    trusted_engines.named(trusted_engines.models_of(mine, here / "recipes"))
+    trusted_engines.named(trusted_engines.opened_by(mine, here / "recipes"))
     monkeypatch.chdir("/")
     trusted_engines.require_run_trusted(mine, here / "recipes", "it")
     with pytest.raises(BarkError, match="ears"):
         trusted_engines.require_run_trusted(mine, here / "elsewhere", "it")
+
+
+@pytest.mark.parametrize(
+    ("objective", "named", "kind"),
+    [
+        ("similarity to ../their.wav", "elsewhere/../their.wav", "file"),
+        ("similarity to their", "their", "voice"),
+        ("novelty against their clips", "elsewhere/their clips", "folder"),
+        ("preference of their ears", "elsewhere/their ears", "folder"),
+    ],
+)
+def test_what_clips_are_compared_with_is_named_by_people_too(here, monkeypatch, objective, named, kind):
+    theirs, base = config(judge={"objectives": ["cleanliness", objective]}), here / "elsewhere"
+    with monkeypatch.context() as opened:
+        for name in ("stat", "lstat", "open"):
+            opened.setattr(os, name, lambda path, *_, **__: pytest.fail(f"{path} was looked at"))
+        opened.setattr(trusted_engines, "known", frozenset)
+        with pytest.raises(BarkError, match=r"it compares clips with .*their.* you have not named") as refused:
+            trusted_engines.require_run_trusted(theirs, base, "it")
+    said = named if kind == "voice" else str(Path(os.path.abspath(here / named)))
+    [told] = shlex.split(str(refused.value).partition("bark-lab trust ")[2])
+    assert told == said
+    assert main(["trust", told]) == 0
+    trusted_engines.require_run_trusted(theirs, base, "it")
+    if kind != "voice":
+        with pytest.raises(BarkError, match="compares clips with"):
+            trusted_engines.require_run_trusted(theirs, here / "a" / "b", "it")
+
+
+class Alike(MadeUpStudio):
+    """Makes up how alike clips are."""
+
+    def _judged(self, one: Rendered) -> Evaluated:
+        made = super()._judged(one)
+        alike = {"similarity": Term("similarity", 0.5, 1)} if made.score.status == "ok" else {}
+        return replace(made, score=replace(made.score, terms=alike))
+
+
+def alike(config: RunConfig, base: Path, say: object) -> InProcess:
+    return InProcess(lambda: Alike(micro_space()), 4)
+
+
+def test_a_recording_that_only_a_file_names_is_not_opened_until_somebody_trusts_it(here, capsys, monkeypatch):
+    monkeypatch.setattr("experiments.runner.executor_of", alike)
+    write_audio(here / "her.wav", board_events.clip(1, 2.0).audio, board_events.SAMPLE_RATE)
+    how = config(judge={"objectives": ["similarity to her.wav"]}, stop={"evaluations": 8})
+    run = Runner.begin("foreign.db", how, lambda event: None, base=here)
+    assert run.run() == "done", run.reason
+    asked = ["resume", "foreign.db", "--births", "16", "--quiet", "--no-report"]
+    with monkeypatch.context() as opened:
+        opened.setattr("fusion.objectives.references.content_sha256", lambda *_: pytest.fail("it was opened"))
+        opened.setattr("fusion.recipe.content_sha256", lambda *_: pytest.fail("it was opened"))
+        assert main(asked) == 2
+    assert f"bark-lab trust {here / 'her.wav'}" in capsys.readouterr().err
+    assert main(["trust", "her.wav"]) == 0  # in its folder: that file
+    assert main(asked) == 0
+
+
+def test_whoever_types_objectives_for_a_branch_has_named_their_recordings(here, capsys, monkeypatch):
+    write_audio(here / "mine.wav", board_events.clip(1, 2.0).audio, board_events.SAMPLE_RATE)
+    begun = Runner.begin("run.db", config(stop={"evaluations": 8}), lambda event: None, make_executor=in_process)
+    assert begun.run() == "done", begun.reason
+    monkeypatch.setattr("experiments.runner.executor_of", alike)
+    objectives = 'judge.objectives=["similarity to mine.wav"]'
+    assert main(["branch", "run.db", "1", "--set", objectives, "--quiet", "--no-report"]) == 0, capsys.readouterr().err
+    trusted_engines.require_run_trusted(config(judge={"objectives": ["similarity to mine.wav"]}), here, "it")
 
 
 def test_a_window_asks_too(here):

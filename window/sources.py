@@ -30,7 +30,7 @@ from experiments.replay.pace import pace_of
 from experiments.replay.player import Recording
 from experiments.replay.regenerating import decode
 from experiments.replay.settings import run_config
-from experiments.trusted_engines import models_of, named, require_run_trusted, require_trusted
+from experiments.trusted_engines import named, opened_by, require_run_trusted, require_trusted
 from window.panel import Recalled
 
 if TYPE_CHECKING:
@@ -416,7 +416,7 @@ def new_run(path: Path, config: Any, *, base: Path, paused: bool = False) -> Own
     from experiments.runner import Runner  # loads torch: when a run begins, not when the window opens
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    named(models_of(config, base))
+    named(opened_by(config, base))
     return OwnRun(path, lambda tell: Runner.begin(path, config, tell, base=base, paused=paused))
 
 
@@ -430,7 +430,7 @@ def resumed_run(path: Path, run: str, *, device: str = "auto", births: int | Non
         births: After how many births it is over now, instead of its limits; None leaves them as they were.
 
     Raises:
-        BarkError: When nobody but the file has named the checkpoint that it speaks with, or a model that judges it.
+        BarkError: When nobody but the file has named something that it opens: a checkpoint, a judge, a recording.
     """
     from experiments.runner import Runner
 

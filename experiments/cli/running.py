@@ -165,8 +165,12 @@ def branch(args: argparse.Namespace, terminal: Terminal) -> int:
             lineage, one.run_id, args.birth, args.name, _overrides(args), with_population=args.with_population
         )
     typed = {setting.partition("=")[2].strip().strip("\"'") for setting in args.settings}
-    models = trusted_engines.models_of(start.config, start.base)
-    trusted_engines.named(model for model in models if model.name in typed)
+    compares = any(setting.partition("=")[0].strip() == "judge.objectives" for setting in args.settings)
+    trusted_engines.named(
+        one
+        for one in trusted_engines.opened_by(start.config, start.base)
+        if one.name in typed or (compares and isinstance(one, trusted_engines.Reference))
+    )
     _say_what_speaks(start.config, one, args)
     return _go(
         lambda on_event: Runner.begin(
@@ -194,7 +198,7 @@ def _begin(args: argparse.Namespace, terminal: Terminal, recipe: str, settings: 
 
     config = load_recipe(recipe, [*settings, *_overrides(args)])
     base = Path(recipe).resolve().parent if Path(recipe).suffix == ".toml" and Path(recipe).is_file() else Path()
-    trusted_engines.named(trusted_engines.models_of(config, base))
+    trusted_engines.named(trusted_engines.opened_by(config, base))
     path = args.db or unique_path(".", stem, ".db")
     if not path.parent.is_dir():
         raise BarkError(f"there is no folder {path.parent} for the lineage file; make it, or choose another")
@@ -205,7 +209,7 @@ def _say_what_speaks(config: RunConfig, one: Run, args: argparse.Namespace) -> N
     """Names the checkpoint that a file names.
 
     Raises:
-        BarkError: When nobody but the file has named a model of the run yet.
+        BarkError: When nobody but the file has named something that the run opens.
     """
     from experiments.trusted_engines import require_run_trusted
 

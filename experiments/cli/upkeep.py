@@ -28,8 +28,10 @@ def add(verbs: Verbs) -> None:
     parser = verbs.add("migrate", migrate, "bring a file of an earlier version up to date, after a backup")
     chosen.add_file(parser)
 
-    parser = verbs.add("trust", trust, "let lineage files from elsewhere speak with this checkpoint on this machine")
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="as the file names it: a Hugging Face id or a folder")
+    parser = verbs.add("trust", trust, "let lineage files from elsewhere open this model or recording on this machine")
+    parser.add_argument(
+        "name", metavar="NAME", help="as the refusal says it: a Hugging Face id, a folder, a file or a voice"
+    )
 
 
 def gc(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -71,9 +73,9 @@ def migrate(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def trust(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Remembers that a person has named a checkpoint."""
+    """Remembers that a person has named a model or a recording."""
     from experiments import trusted_engines
 
-    trusted_engines.trust(args.checkpoint)
-    terminal.say(f"lineage files may speak with {args.checkpoint} on this machine")
+    trusted_engines.trust(args.name)
+    terminal.say(f"lineage files may open {args.name} on this machine")
     return FINE
