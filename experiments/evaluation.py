@@ -125,6 +125,9 @@ class Executor(Protocol):
     def waiting(self) -> int:
         """Jobs submitted and not collected."""
 
+    def withdraw(self) -> list[Job]:
+        """Takes back the jobs that wait for a worker, in the order of submission; no longer submitted."""
+
     def status(self) -> Mapping[str, Any]:
         """For people: workers, what they do, restarts, memory; ``engine``: what evaluators say they run on."""
 

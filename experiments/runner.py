@@ -257,6 +257,8 @@ class Runner:
             self._obey(run, sitting)
             if self._goal == "running":
                 self._tell(run.ask())
+            elif self._goal == "stopping":  # what no worker does is for the next sitting, or for `Continue`
+                run.jobs.extendleft(reversed(executor.withdraw()))
             room = min(executor.slots - executor.waiting(), len(run.jobs))
             if self._goal == "running" and room > 0:
                 executor.submit([run.jobs.popleft() for _ in range(room)])  # at once, so that they can share a batch

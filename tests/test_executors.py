@@ -342,6 +342,19 @@ def test_a_shortage_that_lasts_ends_the_run_after_minutes_and_says_what_to_do(po
     assert len(short_of_processes) == 100 - 2 * 10
 
 
+def test_what_waits_for_a_worker_is_taken_back_and_what_is_begun_is_finished(pool):
+    executor = pool(workers=1, batch_size=1)
+    executor.submit(jobs("slow 0.3", "a", "b"))
+    while executor.status()["workers"][0]["state"] != "busy":
+        executor.collect(0.05)
+    waiting = executor.withdraw()
+    assert [job.candidate.birth for job in waiting] == [2, 3]
+    assert executor.waiting() == 1
+    assert reasons(finished(executor)) == {1: None}
+    executor.submit(waiting)
+    assert reasons(finished(executor)) == {2: None, 3: None}
+
+
 def test_a_machine_without_a_thread_to_spare_leaves_no_process_behind(pool, monkeypatch):
     really, refused = threading.Thread.start, []
 

@@ -8,17 +8,21 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from made_up_studio import made_up_studio
 from runner_builders import config, in_process, micro_space, run_at_once
 from sabotaged_studio import sabotaged_studio
 
 from bark_infinity.error_handling import BarkError
 from experiments import events, runner
+from experiments.evaluation import Evaluated, Executor, Job
+from experiments.executors.in_process import InProcess
+from experiments.executors.process_pool import ProcessPool
 from experiments.lineage import Lineage
 from experiments.lineage.verification import content_sha256, verify
 from experiments.recorded_run import RecordedRun
@@ -44,9 +48,6 @@ REASONS = {
 def sabotaged(deeds: Mapping[int, str], model: Path | None = None, timeout_s: float = 1.5) -> MakeExecutor:
     """Executors of sabotaged studios, in this process or in others as a configuration says."""
     from experiments.config import RunConfig
-    from experiments.evaluation import Executor
-    from experiments.executors.in_process import InProcess
-    from experiments.executors.process_pool import ProcessPool
 
     def make(config: RunConfig, base: Path, say: Callable[[str], None]) -> Executor:
         factory = partial(sabotaged_studio, micro_space(), dict(deeds), model)
@@ -171,6 +172,75 @@ def test_when_no_worker_survives_the_run_fails_and_can_go_on_elsewhere(tmp_path,
         assert (lineage.run(1).state, lineage.run(1).reason) == ("failed", one.reason)
 
 
+def test_a_stop_ends_the_waiting_for_workers_at_once_and_loses_nothing(tmp_path, uninterrupted, monkeypatch):
+    pools: list[ProcessPool] = []
+
+    def make(config: object, base: Path, say: object) -> ProcessPool:
+        factory = partial(made_up_studio, micro_space())
+        pools.append(ProcessPool(factory, 1, 2, 20.0, clock=lambda: 0.0))  # so no pause between attempts ever ends
+        return pools[-1]
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    def no_room() -> None:
+        monkeypatch.setattr("experiments.executors.worker_process.subprocess.Popen", full)
+        os.kill(pools[0].status()["workers"][0]["pid"], signal.SIGKILL)
+
+    class Impatient(Night):
+        def hear(self, event: events.Event) -> None:
+            super().hear(event)
+            if isinstance(event, events.Notice) and "did not start" in event.text:
+                one.send(events.StopRun("stopped by Ctrl-C"))
+
+    night = Impatient(tmp_path / "run.db")
+    night.at[6] = no_room
+    one = Runner.begin(night.path, config(), night.hear, make_executor=make)
+    one.start()
+    assert one.join(60)
+    assert (one.state, one.reason) == ("stopped", "stopped by Ctrl-C")
+    assert 6 <= len(night.told) < 24
+    night.require_nothing_lost()
+    night.make = in_process
+    assert night.resume().state == "done"
+    assert content(night.path) == uninterrupted
+
+
+def test_who_changes_their_mind_while_a_run_stops_gets_what_was_taken_back(tmp_path, uninterrupted):
+    class Full(InProcess):
+        """Has room only when its jobs were taken back, which makes somebody change their mind."""
+
+        def __init__(self) -> None:
+            super().__init__(partial(made_up_studio, micro_space()), 2)
+            self.has_room, self.kept = False, []
+
+        def submit(self, jobs: Sequence[Job]) -> None:
+            if self.has_room:
+                super().submit(jobs)
+            else:
+                self.kept.extend(jobs)
+
+        def waiting(self) -> int:
+            return super().waiting() + len(self.kept)
+
+        def collect(self, timeout_s: float) -> list[Evaluated]:
+            if self.kept:
+                one.send(events.StopRun())
+            return super().collect(timeout_s)
+
+        def withdraw(self) -> list[Job]:
+            taken, self.kept = self.kept, []
+            if not self.has_room:
+                self.has_room = True
+                one.send(events.Continue())
+            return taken
+
+    night = Night(tmp_path / "run.db")
+    one = Runner.begin(night.path, config(), night.hear, make_executor=lambda *_: Full())
+    assert one.run() == "done", one.reason
+    assert content(night.path) == uninterrupted
+
+
 # -- machines ---------------------------------------------------------------------------------------------------
 
 
@@ -209,6 +279,7 @@ def test_a_disk_that_takes_no_more_in_earnest(tmp_path, uninterrupted):
     program = """
 import resource, signal, sys
 from pathlib import Path
+from made_up_studio import made_up_studio
 from runner_builders import config, in_process
 from experiments.runner import Runner
 from experiments import events

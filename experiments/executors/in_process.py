@@ -102,6 +102,10 @@ class InProcess:
         with self._changed:
             return self._submitted
 
+    def withdraw(self) -> list[Job]:
+        """None: this process is the worker, and has begun."""
+        return []
+
     def status(self) -> Mapping[str, Any]:
         """What is being rendered and judged, as of one worker: this process."""
         with self._changed:

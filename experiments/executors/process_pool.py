@@ -7,8 +7,8 @@ on the number of workers nor on the batch size. When all of them are innocent, t
 the memory or for the time limit, and half as large from then on.
 
 A worker that cannot be started (no memory, no free process, a GPU that something else fills) is tried again after
-pauses that grow, for five minutes in all: most shortages of a night pass. Meanwhile its jobs wait; what others have
-finished is handed out.
+pauses that grow, for five minutes in all: most shortages of a night pass. Meanwhile its jobs wait, and can be taken
+back; what others have finished is handed out.
 
 Nothing happens on its own: `ProcessPool.collect` hands out batches and looks at limits. Time in which nobody looks (a
 paused run, a stopped or sleeping machine) is not held against a worker.
@@ -196,6 +196,15 @@ class ProcessPool:
         """Jobs submitted and not collected."""
         with self._lock:
             return self._submitted
+
+    def withdraw(self) -> list[Job]:
+        """See `Executor.withdraw`. Those of a batch that ended its worker are among them: nobody works on them now."""
+        with self._lock:
+            tasks = [*(task for batch in self._todo for task in batch), *self._new]
+            self._todo.clear()
+            self._new.clear()
+            self._submitted -= len(tasks)
+            return [task.job for task in tasks]
 
     def status(self) -> Mapping[str, Any]:
         """What the workers do: state, births, seconds, memory, restarts; and the last trouble there was."""
