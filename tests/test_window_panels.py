@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -189,6 +191,24 @@ def test_looks_change_and_textures_are_not_made_again(app: App):
     app.layout.resize(1500, 950)
     pages(app)
     assert dpg.get_alias_id("detail.texture.sound") == before
+
+
+def test_of_old_looks_nothing_stays_and_auditions_go_on_with_their_engine(app: App):
+    show(app, list(synthetic_run(80, 1)))
+    kinds = ("mvAppItemType::mvTheme", "mvAppItemType::mvItemHandlerRegistry", "mvAppItemType::mvWindowAppItem")
+
+    def count() -> int:
+        return sum(dpg.get_item_type(item) in kinds for item in dpg.get_all_items())
+
+    before, audition = count(), app.layout.panel("voices")._audition
+    old = weakref.ref(app.layout.panel("board"))
+    app.rebuild()
+    app.layout.resize(1500, 950)
+    pages(app)
+    gc.collect()
+    assert count() == before
+    assert old() is None, "its widgets' callbacks are gone"
+    assert app.layout.panel("voices")._audition is audition
 
 
 # -- with a screen ----------------------------------------------------------------------------------------------

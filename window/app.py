@@ -38,6 +38,8 @@ from window.theme import Themes
 logger = logging.getLogger(__name__)
 
 CLOSING_S = 30.0  # a run may take so long to finish its step before the window stops waiting
+PREPARED = 64  # shapes for which torch keeps what it prepared; of its usual 1,024 it makes 250 MB in a hundred clips
+_LOOSE = ("mvAppItemType::mvItemHandlerRegistry", "mvAppItemType::mvTheme")  # of widgets, but in no window
 Panels = Callable[[], Mapping[str, Panel]]
 
 
@@ -85,6 +87,7 @@ class App:
         self.loop = Loop(lambda said: self.presenter.say(said, "warning"))
         self.presenter = Presenter(self.loop, settings, remember, player)
         os.environ.setdefault("__GLVND_DISALLOW_PATCHING", "1")  # NVIDIA's driver otherwise crashes on textures
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(PREPARED))  # every clip has another length
         dpg.create_context()
         dpg.configure_app(manual_callback_management=True)
         width, height = size
@@ -112,11 +115,11 @@ class App:
             self._fonts[self._scale] = Fonts(self._scale)  # never deleted: fonts are few, and widgets may hold them
         fonts = self._fonts[self._scale]
         fonts.bind()
-        self._themes = Themes(palette, lambda length: round(length * self._scale))
-        dpg.bind_theme(self._themes.everything)
+        themes = Themes(palette, lambda length: round(length * self._scale))
+        dpg.bind_theme(themes.everything)
         dpg.set_viewport_clear_color(list(palette.ground))
         presenter = self.presenter
-        presenter.dress(palette, self._scale, fonts, self._themes)
+        presenter.dress(palette, self._scale, fonts, themes)
         panels = self._panels()
         self.layout = Layout(panels)
         self._root = dpg.add_window(
@@ -145,12 +148,13 @@ class App:
         self.dialogs.close()
         dpg.delete_item("keyboard")
         dpg.delete_item("attention")
-        old, themes = self._root, self._themes
-        dpg.delete_item(old)
+        loose = [one for one in dpg.get_all_items() if dpg.get_item_type(one) in _LOOSE]
+        dpg.delete_item(self._root)
         for item in [one for one in dpg.get_windows() if dpg.get_item_alias(one) == "board.menu"]:
             dpg.delete_item(item)
         self._build()
-        themes.delete()
+        for item in loose:  # their callbacks would keep every panel that ever was
+            dpg.delete_item(item)
         dpg.set_primary_window(self._root, True)
         self.presenter.turn_to(page)
         self._size = (0, 0)

@@ -13,19 +13,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from bark_infinity.tokens import BarkTokens
 from digital_evolution import Candidate
+from experiments.audition import Audition
 from experiments.board.board import Board
 from experiments.board.log import Level
 from experiments.board.text import Script
 from experiments.events import Clip, Command
 from fusion.score import Score
 from window.palette import Palette
-
-if TYPE_CHECKING:
-    from bark_infinity.engine import BarkEngine
 
 T = TypeVar("T")
 Item = int | str  # a Dear PyGui item: id or tag
@@ -215,20 +213,9 @@ class Desk(Protocol):
         """A line in the status bar and the log."""
         ...
 
-    def say_soon(self, text: str) -> None:
-        """The same from any thread."""
-        ...
-
-    def lent_engine(self) -> BarkEngine | None:
-        """The engine that renders the run in this process, for auditions; any thread may ask. None where there is none.
-
-        Calls of one engine take turns by themselves.
-        """
-        ...
-
     @property
-    def device(self) -> str:
-        """Where engines of this window run, as the settings say."""
+    def audition(self) -> Audition:
+        """What lets voices speak, on the engine of the run where that is in this process; any thread may ask it."""
         ...
 
     def ask_for_path(

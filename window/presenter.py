@@ -12,7 +12,7 @@ import queue
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import dearpygui.dearpygui as dpg
 import psutil
@@ -21,6 +21,7 @@ from bark_infinity.audio import safe_stem, unique_path
 from bark_infinity.error_handling import BarkError
 from bark_infinity.voices.history import VoiceHistory
 from evolution.interventions import Breed
+from experiments.audition import Audition
 from experiments.board.board import Board
 from experiments.board.log import Level
 from experiments.board.text import Script, script_of, spelled_out
@@ -35,9 +36,6 @@ from window.player import Player
 from window.settings import Settings
 from window.sources import NoSource, Recap, Source
 from window.theme import Themes
-
-if TYPE_CHECKING:
-    from bark_infinity.engine import BarkEngine
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +71,11 @@ class Presenter:
         self.board = self.present
         self._past = Boards(self.source.recording)
         self.player = player or Player(lambda: self.output_folder)
+        self.audition = Audition(  # outlives the panels: new looks load no second engine
+            lambda: self.source.engine(),
+            lambda: self.settings.device,
+            say=lambda said: loop.call(lambda: self.say(said)),
+        )
         self._clips: OrderedDict[int, Clip] = OrderedDict()
         self._asked: set[int] = set()
         self._folder: Path | None = None
@@ -454,19 +457,6 @@ class Presenter:
     ) -> None:
         """See `Desk`."""
         self.asked_for_path(title, then, endings=endings, folder=folder)
-
-    def lent_engine(self) -> BarkEngine | None:
-        """See `Desk`."""
-        return self.source.engine()
-
-    @property
-    def device(self) -> str:
-        """See `Desk`."""
-        return self.settings.device
-
-    def say_soon(self, text: str) -> None:
-        """See `Desk`."""
-        self._loop.call(lambda: self.say(text))
 
     def last_folder(self) -> Path:
         """Where a file was chosen last, or where runs are kept."""

@@ -56,11 +56,6 @@ class Themes:
     def __getitem__(self, name: str) -> Item:
         return self._named[name]
 
-    def delete(self) -> None:
-        """Lets go of all of them, when no item is bound to any."""
-        for theme in (self.everything, *self._named.values()):
-            dpg.delete_item(theme)
-
     @contextmanager
     def _theme(self, name: str) -> Iterator[None]:
         with dpg.theme() as theme:

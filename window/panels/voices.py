@@ -15,7 +15,7 @@ from bark_infinity.voices.catalogue import LANGUAGES
 from bark_infinity.voices.history import VoiceHistory
 from digital_evolution import Genome
 from evolution.interventions import Plant
-from experiments.audition import TEXT, Audition
+from experiments.audition import TEXT
 from experiments.board.board import Board
 from experiments.board.genome_diff import VoiceDiff, voice_diff
 from experiments.board.library import ORDERS, Library
@@ -51,7 +51,7 @@ class VoicesPanel:
         self._shown: tuple[object, ...] = ()
         self._first = 0
         self._shelf = VoiceShelf()
-        self._audition = Audition(desk.lent_engine, lambda: desk.device, say=desk.say_soon)
+        self._audition = desk.audition
         self._speaking: tuple[str, ...] = ()
         self._turns: deque[Callable[[], None]] = deque()  # the first one is under way
         self._cloning = False
