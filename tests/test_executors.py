@@ -412,6 +412,23 @@ def test_a_worker_killed_from_outside_costs_nothing(pool):
     assert executor.status()["restarts"] == 1
 
 
+def test_a_batch_that_a_dead_worker_never_began_is_not_held_against_it(pool):
+    executor = pool(batch_size=2)
+    executor.submit(jobs("a"))
+    finished(executor)
+    [worker] = executor.status()["workers"]
+    os.kill(worker["pid"], signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while psutil.Process(worker["pid"]).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+    executor.submit(jobs("slow 0.4", "slow 0.4"))  # nobody has read yet that it is gone
+    while (now := executor.status()["workers"][0])["pid"] in (worker["pid"], None) or now["state"] != "busy":
+        assert time.monotonic() < deadline
+        assert executor.collect(0.02) == []
+    assert now["births"] == [1, 2]  # not one by one, as suspects are
+    assert reasons(finished(executor)) == {1: None, 2: None}
+
+
 def test_closing_is_quick_whatever_the_workers_do(pool):
     executor = pool(workers=3, batch_size=1)
     executor.submit(jobs("hang", f"signal {int(signal.SIGSTOP)}", "slow 60"))

@@ -66,6 +66,7 @@ class _Seat:
     worker: WorkerProcess | None = None
     state: Literal["loading", "idle", "busy", "empty"] = "empty"
     batch: tuple[_Task, ...] = ()
+    begun: bool = False  # the worker has read its batch
     limit_s: float = 0.0
     since: float = 0.0  # on the monotonic clock
     watched_s: float = 0.0  # of that, while somebody looked
@@ -290,7 +291,7 @@ class ProcessPool:
         batch: tuple[_Task, ...] = (),
         limit_s: float = 0.0,
     ) -> None:
-        seat.state, seat.batch, seat.limit_s = state, batch, limit_s
+        seat.state, seat.batch, seat.begun, seat.limit_s = state, batch, False, limit_s
         seat.since, seat.watched_s = time.monotonic(), 0.0
 
     # -- what workers say ---------------------------------------------------------------------------------------
@@ -318,6 +319,8 @@ class ProcessPool:
                     one.failed_starts, one.given_up = 0, False
                 seat.runs_on = str(message.content or "")
                 self._enter(seat, "idle")
+            case "begun":
+                seat.begun = True
             case "done":
                 self._deaths_in_a_row = 0
                 self._finished.extend(map(frames.unpacked, message.content))
@@ -356,7 +359,7 @@ class ProcessPool:
             attempts = len(_PAUSES_S) + 1 if killed else _STARTS
             self._start_failed(seat, f"{end}, while it was loading its models", attempts=attempts)
             return
-        batch = seat.batch
+        batch, begun = seat.batch, seat.begun
         self._enter(seat, "empty")
         seat.restarts += 1
         births = ", ".join(str(task.job.candidate.birth) for task in batch) or "none"
@@ -371,6 +374,9 @@ class ProcessPool:
                 "take fewer workers or a smaller batch_size if memory is short, or workers = 0 to evaluate in this "
                 "process and see the error itself"
             )
+        if not begun:  # it was gone before: its batch has done nothing and is given to another as it is
+            self._todo.appendleft(batch)
+            return
         incident = _Incident(len(batch), len(batch))
         for task in reversed(batch):
             if task.suspect_of is None:

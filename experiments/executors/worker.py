@@ -81,6 +81,7 @@ def main() -> None:
     replies.send("ready", getattr(evaluator, "runs_on", ""))
     while True:
         jobs, limit_s = frames.unpacked(inbox.get())
+        replies.send("begun", None)  # whoever dies before this has not died of the batch
         _evaluate(evaluator, jobs, limit_s, replies)
 
 

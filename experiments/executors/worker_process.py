@@ -35,7 +35,7 @@ _PATIENCE_S = 5.0  # for a killed process to be gone
 
 @dataclass(frozen=True)
 class Message:
-    """Something a worker said: ``ready``, ``broken``, ``done``; or that it is ``gone``."""
+    """Something a worker said: ``ready``, ``broken``, ``begun``, ``done``; or that it is ``gone``."""
 
     worker: WorkerProcess
     kind: str
