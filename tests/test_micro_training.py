@@ -104,6 +104,18 @@ def test_unit_variance_initialisation_lets_the_signal_through():
         assert 0.03 < float(model.decoder(latent).std()) < 0.2
 
 
+def test_colour_hears_a_darker_voice_but_not_how_its_mistakes_are_spread():
+    time_s = torch.arange(24_000) / layout.SAMPLE_RATE
+    real = sum(torch.sin(2 * torch.pi * f * time_s) for f in range(120, 6000, 120))[None] / 50 + 0.02
+    darker = torch.nn.functional.avg_pool1d(real, 9, stride=1, padding=4)
+    fading = 10 ** (0.3 * torch.sin(2 * torch.pi * 5 * time_s))  # as often too loud as too quiet
+    distance = codec.SpectralDistance()
+    assert distance.colour(real, real) == 0
+    assert distance.colour(darker, real) > 0.5
+    assert distance.colour(fading * real, real) < 0.02 < 0.2 < distance(fading * real, real)
+    assert distance.colour(real, torch.zeros_like(real)) == 0  # silence has none
+
+
 def test_the_codec_is_causal():
     torch.manual_seed(0)
     model = codec.build().eval()

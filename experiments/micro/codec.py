@@ -26,6 +26,7 @@ from transformers.models.encodec import modeling_encodec as hf
 from experiments.micro import layout
 
 BITS = int(math.log2(layout.CODEBOOK))
+AUDIBLE = -5.5  # mean log-mel magnitude; silence lies at -6.9
 DELAY = layout.SAMPLES_PER_FRAME  # samples by which decoded audio lags what was encoded
 BANDWIDTH_KBPS = tuple(n * BITS * layout.COARSE_RATE_HZ / 1000 for n in (layout.N_COARSE, layout.N_FINE))
 
@@ -197,6 +198,18 @@ class SpectralDistance(nn.Module):
 
     def _log_mel(self, magnitude: torch.Tensor, n_fft: int) -> torch.Tensor:
         return torch.log(torch.clamp(getattr(self, f"bank{n_fft}") @ magnitude, min=1e-3 * math.sqrt(n_fft / 1024)))
+
+    def colour(self, made: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        """Mean squared difference between the mean log-mel spectra of the loud half of the frames, audio (B, S).
+
+        The other distance asks for every moment's likeliest spectrum, and so for an average voice where the codes
+        leave a doubt. This one asks that a speaker's doubts cancel out.
+        """
+        wanted = self.log_mel(real)
+        loudness = wanted.mean(1)
+        loud = (loudness > loudness.quantile(0.5, 1, keepdim=True)) & (loudness > AUDIBLE)
+        share = loud / loud.sum(1, keepdim=True).clamp(min=1)  # (B, T)
+        return ((self.log_mel(made) - wanted) * share[:, None]).sum(2).square().mean()
 
     def forward(self, made: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
         """Distance of audio (B, S) from audio (B, S)."""

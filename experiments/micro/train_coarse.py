@@ -1,6 +1,6 @@
 """Trains the coarse stage: semantic tokens and a voice to the first two codebooks.
 
-Rows are cut exactly as at use, a random window of a random utterance, seven in ten with a history by the same
+Rows are cut exactly as at use, a random window of a random utterance, six in seven with a history by the same
 speaker. Histories are whole, cropped anywhere, or spliced. Up to seven in ten of the codec frames in the input are
 replaced: without that the model trusts its own past too much and drifts when it runs free.
 """
@@ -20,7 +20,7 @@ from experiments.micro.training import Progress, Schedule, Trainer, bfloat16_on,
 
 log = logging.getLogger(__name__)
 BATCH = 6
-HISTORY_SHARE = 0.7
+HISTORY_SHARE = 0.85
 CORRUPTION_FROM_STEP = 400
 LARGEST_CORRUPTION = 0.7
 FIRST = layout.COARSE_SEMANTIC_BLOCK + 1  # position of the first coarse id

@@ -18,8 +18,9 @@ from experiments.micro import codec, corpus, layout
 from experiments.micro.training import Progress, Schedule, Trainer
 
 log = logging.getLogger(__name__)
-BATCH, CROP = 6, 30 * layout.SAMPLES_PER_FRAME
+BATCH, CROP = 4, 48 * layout.SAMPLES_PER_FRAME
 WARM_UP_WITHOUT_QUANTISER = 300
+COLOUR = 2.0  # weight of the voice's colour
 
 
 class AudioCrops:
@@ -54,16 +55,17 @@ def reconstruction(
     clips: list[torch.Tensor],
     books: tuple[int, ...] = (2, 8),
 ) -> dict[str, float]:
-    """Mean log-mel L1 per number of codebooks."""
+    """Mean log-mel L1 and distance of colour, per number of codebooks."""
     quantise = codec.Quantiser(model)
-    figures = {}
+    figures: dict[str, float] = {}
     for n in books:
-        errors = []
+        errors, colours = [], []
         for clip in clips:
             made = model.decoder(quantise(model.encoder(clip), n)[0])[..., codec.DELAY :]
             clip = clip[..., : -codec.DELAY]
             errors.append(float((distance.log_mel(made[:, 0]) - distance.log_mel(clip[:, 0])).abs().mean()))
-        figures[f"logmel_{n}cb"] = float(np.mean(errors))
+            colours.append(float(distance.colour(made[:, 0], clip[:, 0])))
+        figures |= {f"logmel_{n}cb": float(np.mean(errors)), f"colour_{n}cb": float(np.mean(colours))}
     return figures
 
 
@@ -104,9 +106,17 @@ def train(out: Path, schedule: Schedule, seed: int, restart: bool = False, devic
         waveform = (made - audio).abs().mean() / audio.abs().mean()  # keeps the phase honest
         variance = latent.var()
         # Relative to the variance the commitment could be had for nothing by growing; the last term holds the scale.
-        loss = spectral + waveform + 0.1 * commitment / variance.detach() + 0.1 * variance.log().square()
+        colour = distance.colour(made[:, 0], audio[:, 0])
+        loss = (
+            spectral
+            + COLOUR * colour
+            + 0.5 * waveform
+            + 0.1 * commitment / variance.detach()
+            + 0.1 * variance.log().square()
+        )
         figures = {"commitment": (commitment / variance).item(), "variance": variance.item()}
-        return loss, {"spectral": spectral.item(), "waveform": waveform.item(), **figures}
+        figures |= {"waveform": waveform.item(), "colour": colour.item()}
+        return loss, {"spectral": spectral.item(), **figures}
 
     def validate() -> dict[str, float]:
         return reconstruction(model, distance, clips)

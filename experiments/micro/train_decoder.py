@@ -8,6 +8,7 @@ what a predicted code is worth, and the fine stage, which sees the future, becom
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,9 @@ from experiments.micro.train_coarse import Material
 from experiments.micro.training import Progress, Schedule, Trainer, load_weights
 
 log = logging.getLogger(__name__)
-BATCH = 6
+BATCH = 4
 PREDICTED, TWO_BOOKS = 0.7, 0.1  # shares of the steps: what is decoded at use comes first; the rest are true codes
-SETTLING, HEARD = 4, 30  # frames: the first ones let the causal decoder find its state
+SETTLING, HEARD = 4, 48  # frames: the first ones let the causal decoder find its state
 PREDICTED_SHARDS = 3
 
 
@@ -99,18 +100,20 @@ def train(out: Path, schedule: Schedule, seed: int, restart: bool = False, devic
         latent = model.quantizer.decode(torch.from_numpy(np.stack(codes, 1)).to(device))
         made = model.decoder(latent)[..., settled + codec.DELAY :]
         real = real[..., settled : -codec.DELAY]
-        spectral = distance(made[:, 0], real[:, 0])
+        spectral, colour = distance(made[:, 0], real[:, 0]), distance.colour(made[:, 0], real[:, 0])
         waveform = (made - real).abs().mean() / real.abs().mean()
-        weight = 0.3 if source is predicted else 1.0  # the phase of predicted codes is nobody's fault
-        return spectral + weight * waveform, {"spectral": spectral.item()}
+        weight = 0.15 if source is predicted else 0.5  # the phase of predicted codes is nobody's fault
+        loss = spectral + train_codec.COLOUR * colour + weight * waveform
+        return loss, {"spectral": spectral.item(), "colour": colour.item()}
 
     def validate() -> dict[str, float]:
-        figures: dict[str, list[float]] = {"logmel_2cb": [], "logmel_8cb": [], "logmel_fine": []}
+        figures: dict[str, list[float]] = defaultdict(list)
         for clip, (codes, filled) in zip(clips, check, strict=True):
-            real = distance.log_mel(clip[:, 0, : -codec.DELAY])
+            real = clip[:, 0, : -codec.DELAY]
             for name, given in (("2cb", codes[:2]), ("8cb", codes), ("fine", filled)):
                 made = torch.from_numpy(codec.decode(model, given))[None, codec.DELAY :].to(device)
-                figures[f"logmel_{name}"].append(float((distance.log_mel(made) - real).abs().mean()))
+                figures[f"logmel_{name}"].append(float((distance.log_mel(made) - distance.log_mel(real)).abs().mean()))
+                figures[f"colour_{name}"].append(float(distance.colour(made, real)))
         return {name: float(np.mean(values)) for name, values in figures.items()}
 
     trainer.run(step, validate, validate_every=500)
