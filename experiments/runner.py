@@ -30,12 +30,15 @@ from experiments.config.tables import plain
 from experiments.evaluation import Executor
 from experiments.events import (
     ChangeStop,
+    ChooseWorst,
     Command,
     Continue,
     Event,
+    JudgePair,
     Notice,
     Pause,
     Progress,
+    Rate,
     State,
     StateChanged,
     StepOnce,
@@ -175,7 +178,7 @@ class Runner:
             return not self._closed
 
     def abandon(self) -> None:
-        """Ends at once: what is being rendered is thrown away, what was acknowledged is in the file."""
+        """Ends at once: what is being rendered is thrown away, what was told or said is in the file."""
         self._abandoned.set()
 
     def engine(self) -> BarkEngine | None:
@@ -398,6 +401,8 @@ class Runner:
                 self._enter("stopping", reason)
             case ChangeStop(stop):
                 run.conduct({"stop": plain(stop)})
+            case JudgePair() | Rate() | ChooseWorst() if self._abandoned.is_set():
+                self._tell(sitting.write_down(command))  # learning from many takes long; the next sitting does it
             case _:
                 self._tell(sitting.hear(command))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,26 @@ def test_a_window_that_closes_waits_for_no_past_and_what_was_said_is_recorded(pa
     assert source.close(30)
     assert not reading.reached.is_set()
     assert ratings(path) == [(2, 1.0)]
+
+
+def test_judgements_that_wait_when_the_window_closes_are_recorded_though_learning_from_them_would_take_too_long(
+    path, monkeypatch
+):
+    learned: list[object] = []
+
+    def slowly(self: object, answers: object, rater: str) -> list[events.Event]:
+        learned.append(answers)
+        time.sleep(0.2)
+        return []
+
+    monkeypatch.setattr(RecordedRun, "answered", slowly)
+    source = OwnRun(path, lambda tell: Runner.resume(path, 1, tell, make_executor=in_process, paused=True), "made up")
+    source.start()
+    for number in range(60):
+        assert source.send(events.Rate(1 + number % 8, float(number % 2)))
+    assert source.close(1.0)
+    assert len(ratings(path)) == 60
+    assert len(learned) < 60
 
 
 def test_a_watched_run_whose_past_cannot_be_read_says_so_in_the_log(path, monkeypatch):
