@@ -10,7 +10,8 @@ from hypothesis.extra.numpy import arrays
 
 from experiments.benchmarks.preference import answers_needed, learning_curve, linear_taste, world
 from fusion.preference import CandidateTable, Judgement, JudgementLog, Reference, Shown
-from fusion.preference.bradley_terry import OUTCOMES, BradleyTerry, Pairs, chance_of_first, fit, posterior
+from fusion.preference.bradley_terry import BradleyTerry, chance_of_first, fit, posterior
+from fusion.preference.pairs import OUTCOMES, Pairs
 
 N, D = 30, 4
 

@@ -100,7 +100,7 @@ def test_repeated_pairs_show_how_far_a_rater_agrees_with_themselves():
 
 
 def test_the_interval_is_wilsons():
-    from fusion.preference.judgements import Consistency
+    from fusion.preference.consistency import Consistency
 
     scipy_stats = pytest.importorskip("scipy.stats")
     for same, asked in [(0, 5), (7, 9), (50, 50)]:

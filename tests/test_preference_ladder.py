@@ -18,7 +18,7 @@ from experiments.benchmarks.preference import (
     world,
 )
 from fusion.preference import CandidateTable, Judgement, JudgementLog, PreferenceModel, Reference, Shown
-from fusion.preference.bradley_terry import Pairs, fit
+from fusion.preference.bradley_terry import fit
 from fusion.preference.ladder import (
     FEWEST_LINEAGES,
     FIRST_HEADS,
@@ -30,6 +30,7 @@ from fusion.preference.ladder import (
     sign_flip_p,
     threshold,
 )
+from fusion.preference.pairs import Pairs
 
 NONLINEAR_SEED, NONLINEAR_ANSWERS = 0, 982  # where the ladder is climbed
 

@@ -242,7 +242,7 @@ def test_what_experts_heard_reaches_the_head_ensemble():
     assert learned.usage == {} or set(learned.usage) == {"features", "ear"}
     model = learner._taught()
     assert model.reference.embeddings["ear"].middle.shape == (WIDTH,)
-    assert model.reference.standardise(learner._table(learner._judged())).experts[1].any()
+    assert model.reference.standardise(learner.rows(list(scores))).experts[1].any()
     assert "ear" in learner.version
 
 

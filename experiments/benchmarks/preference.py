@@ -22,17 +22,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusion.preference.ask import information_of_pairs
-from fusion.preference.bradley_terry import Pairs, fit
+from fusion.preference.bradley_terry import fit
 from fusion.preference.candidates import Array, Block, CandidateTable, Reference
 from fusion.preference.judgements import CandidateId, Judgement, JudgementLog, Shown
 from fusion.preference.ladder import Decision, last_look
 from fusion.preference.model import PreferenceModel
+from fusion.preference.pairs import Pairs
 
 SPREAD = 2.0  # deviation of planted utilities, in logits: a judge names the better of two at random about 82 % right
 COMPOSITE_CORRELATION = 0.3  # of the composite with what people like
 LINEAGES = 26
 TEXTS = 4
-TABLES = ("learning", "ladder", "coins", "voices", "costs")
+TABLES = ("learning", "ladder", "coins", "voices", "costs", "heads")
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,6 +185,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_voices(seeds)
     if "costs" in options.only:
         print_costs()
+    if "heads" in options.only:
+        print_heads()
     return 0
 
 
@@ -329,19 +332,43 @@ def print_voices(seeds: range, answers: int = 125) -> None:
 
 
 def print_costs() -> None:
-    """What one more answer costs."""
-    print("\nCost of one more answer, of the next question among 200 candidates, and of climbing the ladder.\n")
-    print("| answers so far | linear model, ms | next question, ms | ladder with heads, s (every third more) |")
-    print("| --- | --- | --- | --- |", flush=True)
+    """What one more answer costs a run, and what learning all of them again does; in processor time."""
+    print(
+        "\nOne answer after the other, 80 features, questions about 64 of 2,000 births; processor time in ms. Usual is"
+    )
+    print("the median; the mean has the answers in it at which all are fitted together or models are compared.\n")
+    print("| answers | one more, usual | mean | longest | next question |")
+    print("| --- | --- | --- | --- | --- |", flush=True)
+    planted = world(linear_taste, 0, candidates=2_000, features=80)
+    living, reference, rng = planted.table.at(np.arange(64)), Reference.fit(planted.table), np.random.default_rng(0)
+    model, log = PreferenceModel(reference, heads=False), JudgementLog()
+    begin = 0
+    for end in (100, 200, 300, 1_000, 2_000, 3_000):
+        learning, asking = [], []
+        for _, judgement in planted.random_log(end - begin, rng).standing():
+            log.append(judgement)
+            learning.append(1e3 * _seconds(lambda: model.learn(log, planted.table)))
+            asking.append(1e3 * _seconds(lambda: model.next_pair(living, rng)))
+        usual, mean = statistics.median(learning), statistics.mean(learning)
+        print(f"| {begin + 1} to {end} | {usual:.1f} | {mean:.1f} | {max(learning):.0f} | ", end="")
+        print(f"{statistics.mean(asking):.1f} |", flush=True)
+        begin = end
+    again = PreferenceModel(reference, heads=False)
+    at_once = _seconds(lambda: again.learn(log, planted.table))
+    print(f"\nAll {begin} at once, as where a run is resumed: {at_once:.1f} s of processor time.", flush=True)
+
+
+def print_heads() -> None:
+    """What it costs to compare models where the ensemble may be tried."""
+    print("\nComparing models with heads, at every third more answers; 5 features and two embeddings of 3 numbers.\n")
+    print("| answers so far | processor time, s |")
+    print("| --- | --- |", flush=True)
     planted = world(linear_taste, 0, candidates=200)
     for answers in (100, 300, 1_000):
         log = planted.random_log(answers, np.random.default_rng(0))
         model = PreferenceModel(Reference.fit(planted.table))
-        climb = _seconds(lambda model=model, log=log: model.learn(log, planted.table), 1)  # type: ignore[misc]
-        learn = _seconds(lambda model=model, log=log: model.learn(log, planted.table), 5)  # type: ignore[misc]
-        rng = np.random.default_rng(0)
-        ask = _seconds(lambda model=model, rng=rng: model.next_pair(planted.table, rng), 5)  # type: ignore[misc]
-        print(f"| {answers} | {learn * 1e3:.0f} | {ask * 1e3:.0f} | {climb - learn:.1f} |", flush=True)
+        climb = _seconds(lambda model=model, log=log: model.learn(log, planted.table))  # type: ignore[misc]
+        print(f"| {answers} | {climb:.1f} |", flush=True)
 
 
 def judge_accuracy() -> float:
@@ -366,11 +393,10 @@ def _after(curves: Sequence[Sequence[float]], answers: int, every: int = 5) -> s
     return f"{statistics.median(values):.0%}" if values else ""
 
 
-def _seconds(run: Callable[[], object], times: int) -> float:
-    started = time.perf_counter()
-    for _ in range(times):
-        run()
-    return (time.perf_counter() - started) / times
+def _seconds(run: Callable[[], object]) -> float:
+    started = time.process_time()
+    run()
+    return time.process_time() - started
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ repeats a pair the other way round: it shows how far raters agree with themselve
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -17,7 +17,7 @@ import numpy as np
 from bark_infinity.error_handling import BarkError
 from fusion.preference.bradley_terry import chance_of_first
 from fusion.preference.candidates import Array, Standardised
-from fusion.preference.judgements import CandidateId
+from fusion.preference.judgements import CandidateId, Comparison
 
 REPEAT_SHARE = 0.1
 POOL = 256  # candidates compared with each other; more are drawn from at random, so that a question takes milliseconds
@@ -58,6 +58,42 @@ class Asked:
     raters: frozenset[str]
 
 
+class AskedPairs:
+    """What became of every pair so far, found by candidate."""
+
+    def __init__(self) -> None:
+        self._comparisons: tuple[Comparison, ...] = ()
+        self._beside: dict[CandidateId, dict[CandidateId, Asked]] = {}
+
+    def having_said(self, comparisons: tuple[Comparison, ...]) -> AskedPairs:
+        """All that was asked by now; this very object where ``comparisons`` go on from those it knows."""
+        if comparisons[: len(self._comparisons)] != self._comparisons:
+            return AskedPairs().having_said(comparisons)
+        for one in comparisons[len(self._comparisons) :]:
+            self._add(one)
+        self._comparisons = comparisons
+        return self
+
+    def among(self, ids: Sequence[CandidateId]) -> dict[tuple[CandidateId, CandidateId], Asked]:
+        """The pairs of these candidates that were asked about, each once."""
+        place = {candidate: i for i, candidate in enumerate(ids)}
+        found = {}
+        for i, candidate in enumerate(ids):
+            beside = self._beside.get(candidate, {})
+            for other in beside if len(beside) < len(ids) else place:
+                if place.get(other, -1) > i and other in beside:
+                    found[candidate, other] = beside[other]
+        return found
+
+    def _add(self, one: Comparison) -> None:
+        a, b = one.first.candidate, one.second.candidate
+        before = self._beside.get(a, {}).get(b)
+        times, raters = (before.times, before.raters) if before else (0, frozenset[str]())
+        heard_as_a_pair = frozenset[str]() if one.forced else frozenset({one.rater})
+        now = Asked(times + 1, a, raters | heard_as_a_pair)
+        self._beside.setdefault(a, {})[b] = self._beside.setdefault(b, {})[a] = now
+
+
 @dataclass(frozen=True)
 class Question:
     """Two candidates to be heard, in this order.
@@ -89,7 +125,7 @@ def next_pair(
     belief: Belief,
     ids: Sequence[CandidateId],
     candidates: Standardised,
-    asked: Mapping[frozenset[CandidateId], Asked],
+    asked: AskedPairs,
     rng: np.random.Generator,
     *,
     rater: str | None = None,
@@ -112,7 +148,7 @@ def next_pair(
     if len(ids) < 2:
         raise BarkError(f"a question needs two candidates, {len(ids)} can be played; render more first")
     row = {candidate: i for i, candidate in enumerate(ids)}
-    known = {pair: said for pair, said in asked.items() if all(candidate in row for candidate in pair)}
+    known = asked.among(ids)
     repeats = [
         pair
         for pair, said in known.items()
@@ -121,7 +157,7 @@ def next_pair(
     if rng.random() < repeat_share and repeats:
         pair = repeats[int(rng.integers(len(repeats)))]
         second = known[pair].first
-        (first,) = pair - {second}
+        first = pair[1] if second == pair[0] else pair[0]
         both = np.array([row[first], row[second]])
         information = information_of_pairs(belief, candidates.at(both))[0, 1]
         return Question(first, second, "repeat", float(information))

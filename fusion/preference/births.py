@@ -36,6 +36,12 @@ class Birth:
     text: str = ""
     parent: int | None = None
 
+    def measures_like(self, other: Birth) -> bool:
+        """Whether every number is the same."""
+        mine = [self.row, np.array(self.composite), *self.experts.values()]
+        theirs = [other.row, np.array(other.composite), *other.experts.values()]
+        return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(mine, theirs, strict=True))
+
 
 class Births:
     """The births of one run.
@@ -62,6 +68,10 @@ class Births:
         self._latest[birth] = known
         while self._recall is not None and len(self._latest) > AT_HAND:
             del self._latest[next(iter(self._latest))]
+
+    def judged(self, birth: int) -> bool:
+        """Whether somebody judged it."""
+        return birth in self._judged
 
     def find(self, birth: int) -> Birth | None:
         """One of them; None when it was never told of."""

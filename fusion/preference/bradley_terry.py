@@ -18,17 +18,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bark_infinity.error_handling import BarkError
 from fusion.preference.candidates import Array, Standardised
-from fusion.preference.judgements import CandidateId, Comparison
+from fusion.preference.pairs import Pairs
 
-OUTCOMES = ("first", "second", "tie", "both_bad")
 FEATURE_SCALES = (
     0.1,
     0.3,
@@ -46,69 +43,6 @@ BAR = (-2.0, 1.0)  # utility below which a candidate is bad
 _NUISANCES = 3  # position, tie, bar
 _STEPS = 60
 _TOLERANCE = 1e-6  # of the log posterior that another step could gain
-
-
-@dataclass(frozen=True, eq=False)
-class Pairs:
-    """Comparisons as arrays, all (n,) except ``raters``.
-
-    Attributes:
-        first: Row of the candidate shown first.
-        second: Row of the other.
-        outcome: Position in `OUTCOMES`.
-        rater: Position in ``raters``.
-        weight: In whole answers.
-        may_tie: Whether its rater is known to use ``tie``, and could.
-        may_refuse: Whether its rater is known to use ``both_bad``, and could.
-        raters: Names.
-    """
-
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
-    outcome: NDArray[np.int64]
-    rater: NDArray[np.int64]
-    weight: Array
-    may_tie: NDArray[np.bool_]
-    may_refuse: NDArray[np.bool_]
-    raters: tuple[str, ...]
-
-    @classmethod
-    def of(cls, comparisons: Sequence[Comparison], rows: dict[CandidateId, int]) -> Pairs:
-        """Looks candidates up in ``rows``.
-
-        Raises:
-            BarkError: When a judged candidate has no row.
-        """
-        unknown = {c for one in comparisons for c in one.pair if c not in rows}
-        if unknown:
-            raise BarkError(
-                f"{len(unknown)} judged candidates have no features, such as {next(iter(unknown))!r}; "
-                "give features of every candidate that was judged"
-            )
-        raters = tuple(dict.fromkeys(one.rater for one in comparisons))
-        # Whoever never says "tie" or "both bad" may not know or have that answer: their silence is no evidence.
-        ties = {one.rater for one in comparisons if one.outcome == "tie"}
-        refusals = {one.rater for one in comparisons if one.outcome == "both_bad"}
-        return cls(
-            np.array([rows[one.first.candidate] for one in comparisons], np.int64),
-            np.array([rows[one.second.candidate] for one in comparisons], np.int64),
-            np.array([OUTCOMES.index(one.outcome) for one in comparisons], np.int64),
-            np.array([raters.index(one.rater) for one in comparisons], np.int64),
-            np.array([one.weight for one in comparisons], np.float64),
-            np.array([not one.forced and one.rater in ties for one in comparisons], np.bool_),
-            np.array([not one.forced and one.rater in refusals for one in comparisons], np.bool_),
-            raters,
-        )
-
-    def __len__(self) -> int:
-        return len(self.first)
-
-    def where(self, kept: NDArray[np.bool_]) -> Pairs:
-        """The comparisons that are kept; raters keep their numbers."""
-        return Pairs(
-            self.first[kept], self.second[kept], self.outcome[kept], self.rater[kept],
-            self.weight[kept], self.may_tie[kept], self.may_refuse[kept], self.raters,
-        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +88,7 @@ class BradleyTerry:
     def variance(self, candidates: Standardised) -> Array:
         """(N,) variance of utilities: the diagonal of `covariance_of`."""
         columns = self._columns(candidates)
-        inside: Array = np.einsum("np,pq,nq->n", columns, self.covariance, columns)
+        inside: Array = ((columns @ self.covariance) * columns).sum(axis=1)
         return np.maximum(inside, 0.0) + self.strangeness(candidates)
 
     def strangeness(self, candidates: Standardised) -> Array:
@@ -174,9 +108,54 @@ class BradleyTerry:
 
 
 @dataclass(frozen=True, eq=False)
-class _Prior:
-    mean: Array  # (P + R + 3,)
-    precision: Array  # squared
+class Posterior:
+    """What is believed about all P + R + 3 parameters after some answers: a Gaussian, from which others go on.
+
+    Attributes:
+        mean: (P + R + 3,) weights, log sharpness by rater, position, tie, bar.
+        precision: (P + R + 3,) squared, inverse of the covariance.
+        raters: Names of the R.
+        feature_scale: See `BradleyTerry`.
+        feature_deviation: See `BradleyTerry`.
+        evidence: See `BradleyTerry`.
+    """
+
+    mean: Array
+    precision: Array
+    raters: tuple[str, ...]
+    feature_scale: float
+    feature_deviation: float
+    evidence: float = 0.0
+
+    def model(self) -> BradleyTerry:
+        """The model that it is."""
+        n_raters = len(self.raters)
+        n_columns = len(self.mean) - n_raters - _NUISANCES
+        covariance: Array = np.linalg.inv(self.precision).astype(np.float64)
+        position, tie, bar = (float(one) for one in self.mean[-_NUISANCES:])
+        return BradleyTerry(
+            weights=self.mean[:n_columns],
+            covariance=covariance[:n_columns, :n_columns],
+            log_sharpness=self.mean[n_columns:-_NUISANCES],
+            position=position,
+            tie=tie,
+            bar=bar,
+            raters=self.raters,
+            feature_scale=self.feature_scale,
+            feature_deviation=self.feature_deviation,
+            evidence=self.evidence,
+        )
+
+    def with_raters(self, raters: Sequence[str]) -> Posterior:
+        """The same before others have answered, whose names come after those of the known."""
+        new = len(raters) - len(self.raters)
+        if not new:
+            return self
+        place, at = len(self.mean) - _NUISANCES, np.r_[0 : len(self.mean) - _NUISANCES, -_NUISANCES:0]
+        mean = np.insert(self.mean, [place] * new, LOG_SHARPNESS[0])
+        precision = np.diag(np.full(len(mean), LOG_SHARPNESS[1] ** -2.0))
+        precision[np.ix_(at, at)] = self.precision
+        return replace(self, mean=mean, precision=precision, raters=tuple(raters))
 
 
 def fit(
@@ -194,25 +173,45 @@ def fit(
         use: Whether the features count, or only the composite.
         scales: Candidates for ``feature_scale``; the one with most evidence counts.
     """
+    return learnt(candidates, pairs, use=use, scales=scales).model()
+
+
+def learnt(
+    candidates: Standardised,
+    pairs: Pairs,
+    *,
+    use: Literal["composite", "features"] = "features",
+    scales: Sequence[float] = FEATURE_SCALES,
+) -> Posterior:
+    """`fit`, as what other answers go on from."""
     columns = candidates.columns if use == "features" else candidates.columns[:, :1]
     if use == "composite" or not len(pairs):
         scales = (DEFAULT_FEATURE_SCALE,)
-    fits: list[BradleyTerry] = []
-    start = None
+    found: list[Posterior] = []
     for scale in sorted(scales):
-        one, start = _fit(columns, pairs, scale, candidates.columns.shape[1] - 1, start)
-        fits.append(one)
-    return max(fits, key=lambda one: one.evidence)
+        prior = _prior(columns.shape[1], pairs.raters, scale, candidates.columns.shape[1] - 1)
+        found.append(_after(prior, columns, pairs, found[-1].mean if found else prior.mean))
+    return max(found, key=lambda one: one.evidence)
 
 
-def _fit(
-    columns: Array, pairs: Pairs, scale: float, n_features: int, start: Array | None
-) -> tuple[BradleyTerry, Array]:
-    """The posterior and all its parameters, from which the next scale's search starts."""
-    deviation = scale / math.sqrt(max(1, n_features))
-    n_columns, n_raters = columns.shape[1], len(pairs.raters)
-    prior = _prior(n_columns, n_raters, deviation)
-    parameters = prior.mean if start is None else start
+def learnt_more(before: Posterior, candidates: Standardised, pairs: Pairs) -> Posterior:
+    """What is believed after further answers, without those that came before.
+
+    The belief until then is their prior (assumed-density filtering; Opper 1998, On-line Learning in Neural Networks,
+    ch. 16); its Gaussian stands for the earlier answers, at the feature scale that they chose.
+
+    Args:
+        before: What was believed; its raters come first among those of ``pairs``.
+        candidates: Those of ``pairs``.
+        pairs: Only the further answers.
+    """
+    before = before.with_raters(pairs.raters)
+    return _after(before, candidates.columns, pairs, before.mean)
+
+
+def _after(prior: Posterior, columns: Array, pairs: Pairs, start: Array) -> Posterior:
+    """Laplace's approximation of the posterior; the search for its maximum begins at ``start``."""
+    parameters = start
     value, gradient, information = posterior(parameters, columns, pairs, prior.mean, prior.precision)
     for _ in range(_STEPS):
         step = np.linalg.solve(information, gradient)
@@ -229,31 +228,19 @@ def _fit(
         else:
             break  # no step is uphill in floating point: this is the maximum
         parameters, (value, gradient, information) = trial, outcome
-    covariance: Array = np.linalg.inv(information).astype(np.float64)
     log_determinant = float(np.linalg.slogdet(information)[1] - np.linalg.slogdet(prior.precision)[1])
-    position, tie, bar = (float(one) for one in parameters[n_columns + n_raters :])
-    fitted = BradleyTerry(
-        weights=parameters[:n_columns],
-        covariance=covariance[:n_columns, :n_columns],
-        log_sharpness=parameters[n_columns : n_columns + n_raters],
-        position=position,
-        tie=tie,
-        bar=bar,
-        raters=pairs.raters,
-        feature_scale=scale,
-        feature_deviation=deviation,
-        evidence=value - log_determinant / 2,
-    )
-    return fitted, parameters
+    return replace(prior, mean=parameters, precision=information, evidence=prior.evidence + value - log_determinant / 2)
 
 
-def _prior(n_columns: int, n_raters: int, deviation: float) -> _Prior:
-    rows = [COMPOSITE_WEIGHT, *[(0.0, deviation)] * (n_columns - 1), *[LOG_SHARPNESS] * n_raters, POSITION, TIE, BAR]
-    mean, deviations = np.array(rows).T
+def _prior(n_columns: int, raters: tuple[str, ...], scale: float, n_features: int) -> Posterior:
+    """What is believed before anyone has answered."""
+    deviation = scale / math.sqrt(max(1, n_features))
+    weights = [COMPOSITE_WEIGHT, *[(0.0, deviation)] * (n_columns - 1)]
+    mean, deviations = np.array([*weights, *[LOG_SHARPNESS] * len(raters), POSITION, TIE, BAR]).T
     precision = np.diag(deviations**-2.0)
-    raters = slice(n_columns, n_columns + n_raters)
-    precision[raters, raters] += (MEAN_LOG_SHARPNESS * max(1, n_raters)) ** -2.0
-    return _Prior(mean, precision)
+    of_raters = slice(n_columns, n_columns + len(raters))
+    precision[of_raters, of_raters] += (MEAN_LOG_SHARPNESS * max(1, len(raters))) ** -2.0
+    return Posterior(mean, precision, raters, scale, deviation)
 
 
 def posterior(

@@ -25,8 +25,9 @@ from torch import Tensor
 from torch.nn.functional import log_softmax, logsigmoid
 
 from bark_infinity.error_handling import BarkError
-from fusion.preference.bradley_terry import BradleyTerry, Pairs
+from fusion.preference.bradley_terry import BradleyTerry
 from fusion.preference.candidates import Array, Standardised
+from fusion.preference.pairs import Pairs
 
 Float32 = NDArray[np.float32]
 

@@ -9,17 +9,15 @@ themselves, and no model can be expected to agree with them more than that.
 
 from __future__ import annotations
 
-import itertools
 import json
-import math
 import os
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from bark_infinity.error_handling import BarkError
+from fusion.preference.consistency import Consistency, Tally
 
 CandidateId = int | str
 Kind = Literal["better", "worst", "tie", "both_bad", "rated"]
@@ -146,33 +144,6 @@ class Comparison:
         return self.second.candidate if self.outcome == "second" else None
 
 
-@dataclass(frozen=True)
-class Consistency:
-    """How often answers to the same pair were the same.
-
-    Attributes:
-        same: Repeated answers that agree.
-        asked: Repeated answers.
-    """
-
-    same: int
-    asked: int
-
-    @property
-    def share(self) -> float | None:
-        """Agreement in [0, 1]; None when no pair was repeated."""
-        return self.same / self.asked if self.asked else None
-
-    def interval(self, z: float = 1.96) -> tuple[float, float]:
-        """Wilson's score interval of the share, (0, 1) when no pair was repeated (Wilson 1927, JASA 22:209)."""
-        if not self.asked:
-            return 0.0, 1.0
-        n, p = self.asked, self.same / self.asked
-        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return max(0.0, middle - half), min(1.0, middle + half)
-
-
 class JudgementLog:
     """Append-only judgements; undoing one appends a tombstone and keeps the record."""
 
@@ -180,11 +151,14 @@ class JudgementLog:
         self._entries: list[Judgement | int] = []  # a number is the tombstone of the judgement with that number
         self._numbers: list[int] = []  # positions in _entries that are judgements
         self._undone: set[int] = set()
+        self._heard: tuple[list[Comparison], Tally] | None = ([], Tally())  # of what stands; None: to be read again
 
     def append(self, judgement: Judgement) -> int:
         """Records a judgement and returns its number, by which it can be undone."""
         self._entries.append(judgement)
         self._numbers.append(len(self._entries) - 1)
+        if self._heard is not None:
+            _hear(judgement, *self._heard)
         return len(self._numbers) - 1
 
     def undo(self, number: int | None = None) -> int:
@@ -203,15 +177,21 @@ class JudgementLog:
             raise BarkError(f"judgement {number} was undone before; append a new one to change your mind again")
         self._entries.append(number)
         self._undone.add(number)
+        self._heard = None
         return number
 
     def standing(self) -> tuple[tuple[int, Judgement], ...]:
         """Numbers and judgements that were not undone, oldest first."""
         return tuple((number, judgement) for number, judgement in self._all() if number not in self._undone)
 
+    @property
+    def standing_count(self) -> int:
+        """Number of judgements that were not undone."""
+        return len(self._numbers) - len(self._undone)
+
     def comparisons(self) -> tuple[Comparison, ...]:
-        """Comparisons of everything that stands, oldest first."""
-        return tuple(comparison for _, judgement in self.standing() for comparison in judgement.comparisons())
+        """Comparisons of everything that stands, oldest first; the same objects every time, until one is undone."""
+        return tuple(self._read()[0])
 
     def __len__(self) -> int:
         """Number of judgements ever made, undone ones included."""
@@ -224,31 +204,22 @@ class JudgementLog:
 
     def consistency(self, rater: str) -> Consistency:
         """How often a rater answered a repeated pair as they did the time before, in whatever order it was shown."""
-        answers: defaultdict[frozenset[CandidateId], list[CandidateId | str]] = defaultdict(list)
-        for comparison in self.comparisons():
-            if comparison.rater == rater and not comparison.forced:
-                answers[comparison.pair].append(_answer(comparison))
-        pairs = [pair for said in answers.values() for pair in itertools.pairwise(said)]
-        return Consistency(sum(before == after for before, after in pairs), len(pairs))
+        return self._read()[1].own(rater)
 
     def agreement_between(self, rater: str, other: str) -> Consistency:
         """How often two raters' last answers to the same pair are the same."""
-        last: dict[str, dict[frozenset[CandidateId], CandidateId | str]] = {rater: {}, other: {}}
-        for comparison in self.comparisons():
-            if comparison.rater in last and not comparison.forced:
-                last[comparison.rater][comparison.pair] = _answer(comparison)
-        both = last[rater].keys() & last[other].keys()
-        return Consistency(sum(last[rater][pair] == last[other][pair] for pair in both), len(both))
+        return self._read()[1].between(rater, other)
 
     def copy(self) -> JudgementLog:
         """The log as it is now, which later judgements do not change."""
         log = JudgementLog()
         log._entries, log._numbers, log._undone = list(self._entries), list(self._numbers), set(self._undone)
+        log._heard = None
         return log
 
     def raters(self) -> tuple[str, ...]:
         """Everyone whose judgements stand, in order of appearance."""
-        return tuple(dict.fromkeys(judgement.rater for _, judgement in self.standing()))
+        return self._read()[1].raters
 
     def save(self, path: Path) -> None:
         """Writes the whole log as JSON lines; the file is replaced at once or not at all."""
@@ -292,6 +263,13 @@ class JudgementLog:
                 ) from error
         return log
 
+    def _read(self) -> tuple[list[Comparison], Tally]:
+        if self._heard is None:
+            self._heard = ([], Tally())
+            for _, judgement in self.standing():
+                _hear(judgement, *self._heard)
+        return self._heard
+
     def _all(self) -> Iterator[tuple[int, Judgement]]:
         for number, position in enumerate(self._numbers):
             entry = self._entries[position]
@@ -299,9 +277,10 @@ class JudgementLog:
             yield number, entry
 
 
-def _answer(comparison: Comparison) -> CandidateId | str:
-    winner = comparison.winner
-    return comparison.outcome if winner is None else winner
+def _hear(judgement: Judgement, comparisons: list[Comparison], tally: Tally) -> None:
+    for one in judgement.comparisons():
+        comparisons.append(one)
+        tally.add(one)
 
 
 def _check_header(header: Any) -> None:

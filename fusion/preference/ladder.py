@@ -27,9 +27,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.preference.bradley_terry import BradleyTerry, Pairs, chance_of_first, fit
+from fusion.preference.bradley_terry import BradleyTerry, chance_of_first, fit
 from fusion.preference.candidates import Array, Standardised
 from fusion.preference.judgements import Comparison
+from fusion.preference.pairs import Pairs
 
 Level = Literal["composite", "linear", "heads"]
 
@@ -44,6 +45,7 @@ FEWEST_LINEAGES = 6  # so that a line, with up to four of them, leaves two to le
 TRIAL_MEMBERS = 3  # of an ensemble in cross-validation; the five that speak are better, if anything
 TRUST = tuple(np.linspace(0, 1.5, 16).tolist())  # factors on what the heads add, to choose from
 _FLIPS = 99_999  # enough to tell p from the threshold of the fiftieth look
+_FLIPS_AT_ONCE = 1_000  # so that hundreds of gains take megabytes
 
 
 @dataclass(frozen=True)
@@ -236,9 +238,13 @@ def sign_flip_p(gains: Array, rng: np.random.Generator) -> float:
     gains = gains[gains != 0]
     if not len(gains):
         return 1.0
-    signs = (rng.integers(0, 2, (_FLIPS, len(gains)), np.int8) * 2 - 1).astype(np.float64)
-    tolerance = 1e-12 * np.abs(gains).sum()
-    return float((1 + (signs @ gains >= gains.sum() - tolerance).sum()) / (1 + _FLIPS))
+    least = gains.sum() - 1e-12 * np.abs(gains).sum()
+    as_large = 0
+    for begin in range(0, _FLIPS, _FLIPS_AT_ONCE):
+        flips = min(_FLIPS_AT_ONCE, _FLIPS - begin)
+        signs = rng.integers(0, 2, (flips, len(gains)), np.int8) * 2.0 - 1
+        as_large += int((signs @ gains >= least).sum())
+    return (1 + as_large) / (1 + _FLIPS)
 
 
 def _as_it_speaks(fitted: BradleyTerry) -> BradleyTerry:
@@ -263,7 +269,7 @@ def _difference(model: BradleyTerry, candidates: Standardised, pairs: Pairs) -> 
     columns = candidates.columns[:, : len(model.weights)]
     away = columns[pairs.first] - columns[pairs.second]
     sharpness = np.exp(model.log_sharpness)[pairs.rater]
-    variance = np.square(sharpness) * np.einsum("np,pq,nq->n", away, model.covariance, away)
+    variance = np.square(sharpness) * ((away @ model.covariance) * away).sum(axis=1)
     return sharpness * (away @ model.weights) + model.position, np.maximum(variance, 0.0)
 
 

@@ -12,9 +12,6 @@ Only when there is a third more to learn from (after 20, 27, 37, ... comparisons
 choices, which takes 0.1 to 0.5 s; see `fusion.preference.ladder`. The head ensemble is tried only where experts are
 named, for that takes 10 s to a minute, at 125 comparisons and at every third more.
 
-A rating says little by itself, for people's scales drift. It counts as a comparison with the same rater's latest other
-rating that differs, worth half an answer times the difference: a like and a dislike are half an answer.
-
 Relatives are tested together: the family of a birth is its grandparent on the primary line, so that families do not
 run out when all that lives descends from one founder.
 """
@@ -23,7 +20,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -35,12 +32,13 @@ from bark_infinity.prompts.pieces import spoken_words
 from fusion.features.features import AcousticFeatures
 from fusion.objectives.objectives import Unknown, liking
 from fusion.preference import usual_speech
+from fusion.preference.answers import Answers, Rating
 from fusion.preference.ask import REPEAT_SHARE, Question
 from fusion.preference.births import Birth, Births
 from fusion.preference.candidates import Block, CandidateTable, Reference
 from fusion.preference.experts import WIDTH, embedding_from
-from fusion.preference.judgements import Comparison, Judgement, JudgementLog, Kind, Shown
-from fusion.preference.ladder import Level
+from fusion.preference.judgements import CandidateId, Comparison, Judgement, JudgementLog, Kind, Shown
+from fusion.preference.ladder import Decision, Level
 from fusion.preference.leanings import Leaning, leanings
 from fusion.preference.model import Agreement, PreferenceModel, Utilities
 from fusion.score import NEUTRAL, Score, Term
@@ -48,14 +46,6 @@ from fusion.score import NEUTRAL, Score, Term
 NAME = "preference"
 COMPOSITE = Block(np.array([0.5]), np.array([0.2]))  # of a weighted mean of terms in [0, 1]
 EXPERT_BIRTHS = 32  # the first that were judged say what is usual for the experts' numbers
-
-
-@dataclass(frozen=True)
-class _Rating:
-    shown: Shown
-    birth: int
-    value: float
-    rater: str
 
 
 Recall = Callable[[int], tuple[Score, str, Sequence[int]] | None]
@@ -140,10 +130,12 @@ class PreferenceLearner:
         self._seed, self._caution = seed, caution
         self._heads = bool(self._experts) if heads is None else heads
         self._births = Births(None if recall is None else lambda birth: self._recalled(recall(birth)))
-        self._answers: dict[int, Judgement | _Rating] = {}
+        self._answers: dict[int, Judgement | Rating] = {}
+        self._said: Answers | None = Answers()  # the same in order; None: to be put in order again
         self._fitted: PreferenceModel | None = None  # None: something was said since
         self._model: PreferenceModel | None = None
         self._usual: tuple[int, ...] = ()  # births that say what is usual for the experts' numbers
+        self._usage: tuple[Decision, dict[str, float]] | None = None  # as of a decision
 
     # -- what happens in the run --------------------------------------------------------------------------------
 
@@ -156,7 +148,10 @@ class PreferenceLearner:
             text: What it says.
             parents: Numbers of its parents, the primary one first.
         """
-        self._births.put(birth, self._read(score, text, parents))
+        known = self._read(score, text, parents)
+        if self._births.judged(birth) and not known.measures_like(self._births.get(birth)):
+            self._model = self._fitted = None  # what was learned rests on other numbers
+        self._births.put(birth, known)
 
     def choose(
         self, number: int, kind: Kind, births: Sequence[int], chosen: int | None = None, *, rater: str = ""
@@ -184,7 +179,7 @@ class PreferenceLearner:
         """
         if not 0 <= value <= 1:
             raise BarkError(f"birth {birth} is rated {value}, expected a number from 0 (dislike) to 1 (like)")
-        self._note(number, _Rating(self._shown(birth), birth, float(value), rater), (birth,))
+        self._note(number, Rating(self._shown(birth), birth, float(value), rater), (birth,))
 
     def withdraw(self, number: int) -> None:
         """Forgets a judgement.
@@ -195,7 +190,7 @@ class PreferenceLearner:
         if number not in self._answers:
             raise BarkError(f"judgement {number} does not stand, so it cannot be withdrawn")
         del self._answers[number]
-        self._fitted = None
+        self._fitted = self._said = None
 
     @property
     def version(self) -> str:
@@ -260,11 +255,11 @@ class PreferenceLearner:
             speaks=decision.speaks,
             why=decision.why,
             answers=len(self._answers),
-            comparisons=len(self._comparisons()),
+            comparisons=len(self._log().comparisons()),
             accuracy=None if rung is None else rung.accuracy,
             choices=0 if rung is None else rung.choices,
             leanings=leanings(model.linear, AcousticFeatures.NAMES) if self._answers else (),
-            usage=model.usage(self._table(self._judged())),
+            usage=self._used(model),
             agreement=agreement,
         )
 
@@ -274,10 +269,12 @@ class PreferenceLearner:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _note(self, number: int, answer: Judgement | _Rating, births: Sequence[int]) -> None:
+    def _note(self, number: int, answer: Judgement | Rating, births: Sequence[int]) -> None:
         for birth in births:
             self._births.judge(birth)
         self._answers[number] = answer
+        if self._said is not None and not self._said.add(number, answer):
+            self._said = None
         self._fitted = None
 
     def _recalled(self, told: tuple[Score, str, Sequence[int]] | None) -> Birth | None:
@@ -315,43 +312,48 @@ class PreferenceLearner:
 
     def _log(self) -> JudgementLog:
         """The answers that stand as judgements, ratings in pairs, in order."""
-        log = JudgementLog()
-        rated: dict[str, dict[int, _Rating]] = {}
-        for number in sorted(self._answers):
-            answer = self._answers[number]
-            if isinstance(answer, Judgement):
-                log.append(answer)
-                continue
-            before = rated.setdefault(answer.rater, {})
-            before.pop(answer.birth, None)  # rated anew
-            other = next((one for one in reversed(before.values()) if one.value != answer.value), None)
-            if other is not None:
-                pair = sorted((answer, other), key=lambda one: one.birth)
-                chosen = 0 if pair[0].value > pair[1].value else 1
-                shown = (pair[0].shown, pair[1].shown)
-                log.append(Judgement("rated", shown, chosen, answer.rater, abs(answer.value - other.value)))
-            before[answer.birth] = answer
-        return log
+        if self._said is None:
+            self._said = Answers()
+            for number in sorted(self._answers):
+                self._said.add(number, self._answers[number])
+        return self._said.log
 
-    def _comparisons(self) -> tuple[Comparison, ...]:
-        return self._log().comparisons()
+    def _judged(self, comparisons: Iterable[Comparison]) -> Iterator[int]:
+        """Births that these are about, in the order in which they come up."""
+        seen: set[int] = set()
+        for one in comparisons:
+            for shown in (one.first, one.second):
+                birth = int(shown.candidate)
+                if birth not in seen:
+                    seen.add(birth)
+                    yield birth
 
-    def _judged(self) -> list[tuple[int, Birth]]:
-        """Births that answers are about, in the order in which they came up."""
-        pairs = [(one.first.candidate, one.second.candidate) for one in self._comparisons()]
-        births = dict.fromkeys(int(birth) for birth in itertools.chain.from_iterable(pairs))
-        return [(birth, self._births.get(birth)) for birth in births]
+    def rows(self, ids: Sequence[CandidateId]) -> CandidateTable:
+        """Births as a model's candidates; see `fusion.preference.sequential.Candidates`."""
+        return self._table([(int(birth), self._births.get(int(birth))) for birth in ids])
+
+    def _used(self, model: PreferenceModel) -> dict[str, float]:
+        """How much each expert counts, for the births that the decision rests on."""
+        decision = model.decision
+        if decision.speaks != "heads":
+            return {}
+        if self._usage is None or self._usage[0] is not decision:
+            births = list(self._judged(self._log().comparisons()[: decision.comparisons]))
+            self._usage = decision, model.usage(self.rows(births))
+        return self._usage[1]
 
     def _taught(self) -> PreferenceModel:
         """The model as the answers that stand make it."""
         if self._fitted is None:
-            judged = self._judged()
-            usual = tuple(birth for birth, _ in judged[:EXPERT_BIRTHS]) if self._experts else ()
+            log = self._log()
+            usual: tuple[int, ...] = ()
+            if self._experts:
+                usual = tuple(itertools.islice(self._judged(log.comparisons()), EXPERT_BIRTHS))
             if self._model is None or usual != self._usual:
                 # A model keeps what it found on held-out choices, so it is made anew only for another reference.
                 self._model = PreferenceModel(self._reference(usual), seed=self._seed, heads=self._heads)
                 self._usual = usual
-            self._model.learn(self._log(), self._table(judged))
+            self._model.learn(log, self)
             self._fitted = self._model
         return self._fitted
 

@@ -1,10 +1,10 @@
 """What people like, as one object: learn from judgements, predict utilities with their uncertainty, ask what helps.
 
 `learn` is a pure function of the judgements, the candidates' numbers, the frozen reference and the seed, however many
-calls the judgements came in; undoing one is learning without it. The linear model is refitted after every answer, in
-time linear in the number of answers. Cross-validation and the head ensemble take seconds, also linear, but run only
-when there is a third more to learn from, so that their cost, spread over the answers, stays constant. Between such
-looks the ensemble knows the answers up to the last look.
+calls the judgements came in; undoing one is learning without it. The linear model knows every answer at once, at a cost
+that does not grow with their number (`sequential`). Cross-validation and the head ensemble take seconds, linear in that
+number, but run only when there is a third more to learn from, so that their cost, spread over the answers, stays
+constant. Between such looks the ensemble knows the answers up to the last look.
 
 Until a model has proved itself the composite speaks, unchanged by any answer: utility is the composite in robust
 deviations, and its uncertainty is the prior's.
@@ -13,7 +13,6 @@ deviations, and its uncertainty is the prior's.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,11 +20,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fusion.preference import storage
-from fusion.preference.ask import REPEAT_SHARE, Asked, Belief, Question, next_pair
-from fusion.preference.bradley_terry import DEFAULT_FEATURE_SCALE, BradleyTerry, Pairs, chance_of_first, fit
-from fusion.preference.candidates import Array, CandidateTable, Reference, Standardised
-from fusion.preference.judgements import CandidateId, Comparison, Consistency, JudgementLog
+from fusion.preference.ask import REPEAT_SHARE, AskedPairs, Belief, Question, next_pair
+from fusion.preference.bradley_terry import DEFAULT_FEATURE_SCALE, BradleyTerry, chance_of_first, fit
+from fusion.preference.candidates import Array, CandidateTable, Reference
+from fusion.preference.consistency import Consistency
+from fusion.preference.judgements import CandidateId, Comparison, JudgementLog
 from fusion.preference.ladder import Decision, Level, decide, last_look
+from fusion.preference.pairs import Pairs
+from fusion.preference.sequential import Candidates, Sequential, arranged
 
 if TYPE_CHECKING:
     from fusion.preference.heads import HeadEnsemble  # imports torch, which is loaded when there is enough to learn
@@ -100,15 +102,17 @@ class PreferenceModel:
         self.heads = heads
         nothing = self.reference.standardise(_empty(reference))
         self._prior = fit(nothing, Pairs.of((), {}), scales=(DEFAULT_FEATURE_SCALE,))
-        self._log = JudgementLog()
+        self._sequential = Sequential(reference)
+        self._asked = AskedPairs()
+        self._take(JudgementLog())
         self._forget()
 
     def _forget(self) -> None:
         self._linear: BradleyTerry = self._prior
         self._ensemble: HeadEnsemble | None = None
         self._decision = Decision("composite", "nobody has judged yet")
-        self._look = ""  # digest of what the decision rests on
-        self._asked: dict[frozenset[CandidateId], Asked] = {}
+        self._looked_at: tuple[Comparison, ...] | None = None  # what the decision rests on
+        self._look = ""  # digest of that and of its candidates' numbers
 
     @property
     def decision(self) -> Decision:
@@ -120,30 +124,25 @@ class PreferenceModel:
         """The linear model, whether it speaks or not."""
         return self._linear
 
-    def learn(self, judgements: JudgementLog, candidates: CandidateTable) -> Decision:
+    def learn(self, judgements: JudgementLog, candidates: Candidates) -> Decision:
         """Learns from everything that stands.
 
         Args:
             judgements: All of them, not only new ones.
-            candidates: At least everything that was judged.
+            candidates: At least everything that was judged. The numbers of a candidate stay as they are for the
+                model's life; where they change, learn by a new model.
 
         Raises:
             BarkError: When a judged candidate has no features, or columns are not the reference's.
         """
         comparisons = judgements.comparisons()
-        if not comparisons:
+        if comparisons:
+            self._linear = self._sequential.fit(comparisons, candidates)
+        else:
             self._forget()
-            self._log = judgements.copy()  # what was undone stays on record
-            return self._decision
-        heard = {candidate for one in comparisons for candidate in one.pair}
-        judged = sorted(heard, key=lambda one: (str(one), isinstance(one, str)))
-        standardised = self.reference.standardise(candidates.rows(judged))
-        rows = {candidate: row for row, candidate in enumerate(judged)}
-        pairs = Pairs.of(comparisons, rows)
-        self._linear = fit(standardised, pairs)
-        self._asked = _asked(comparisons)
-        self._log = judgements.copy()
-        self._climb(comparisons[: last_look(len(comparisons))], standardised, rows)
+        self._take(judgements)
+        if comparisons:
+            self._climb(comparisons[: last_look(len(comparisons))], candidates)
         return self._decision
 
     def predict(self, candidates: CandidateTable) -> Utilities:
@@ -192,14 +191,12 @@ class PreferenceModel:
 
     def agreement(self) -> Agreement:
         """How far raters agree with themselves, with each other and with the models."""
-        raters = self._log.raters()
-        between = [(a, b) for i, a in enumerate(raters) for b in raters[i + 1 :]]
         sharpness = zip(self._linear.raters, np.exp(self._linear.log_sharpness), strict=True)
         return Agreement(
-            len(self._log.standing()),
+            self._log.standing_count,
             self._decision,
-            {rater: self._log.consistency(rater) for rater in raters},
-            {pair: self._log.agreement_between(*pair) for pair in between},
+            dict(self._own),
+            dict(self._between),
             {rater: float(value) for rater, value in sharpness},
             self._linear.position,
         )
@@ -226,8 +223,7 @@ class PreferenceModel:
         model = cls(state.reference, seed=state.seed, heads=state.heads)
         model._linear, model._decision, model._look = state.linear, state.decision, state.look
         model._ensemble = state.ensemble
-        model._log = JudgementLog.load(directory / JUDGEMENTS)
-        model._asked = _asked(model._log.comparisons())
+        model._take(JudgementLog.load(directory / JUDGEMENTS))
         return model
 
     def _belief(self) -> Belief:
@@ -236,36 +232,35 @@ class PreferenceModel:
             return self._ensemble
         return self._linear if self._decision.speaks == "linear" else self._prior
 
-    def _climb(self, heard: Sequence[Comparison], candidates: Standardised, rows: dict[CandidateId, int]) -> None:
+    def _take(self, judgements: JudgementLog) -> None:
+        """Keeps what was said, also what was undone, and who agreed and which pairs were asked."""
+        self._log = judgements.copy()
+        raters = judgements.raters()
+        between = [(a, b) for i, a in enumerate(raters) for b in raters[i + 1 :]]
+        self._own: dict[str, Consistency] = {rater: judgements.consistency(rater) for rater in raters}
+        self._between = {pair: judgements.agreement_between(*pair) for pair in between}
+        self._asked = self._asked.having_said(judgements.comparisons())
+
+    def _climb(self, heard: tuple[Comparison, ...], candidates: Candidates) -> None:
         """Decides anew when what the decision rests on has changed."""
-        used = sorted({rows[candidate] for one in heard for candidate in one.pair})
-        candidates = candidates.at(np.array(used, np.int64))
-        digest = hashlib.sha256(repr(heard).encode())
-        for array in (candidates.columns, *candidates.experts):
-            digest.update(array.tobytes())
-        if digest.hexdigest() == self._look:
+        if heard == self._looked_at:
             return
-        ids = {row: candidate for candidate, row in rows.items()}
-        pairs = Pairs.of(heard, {ids[row]: i for i, row in enumerate(used)})
-        self._decision = decide(heard, candidates, pairs, heads=self.heads, seed=self.seed)
-        self._ensemble = None
-        if self._decision.speaks == "heads":
-            from fusion.preference.heads import train
+        standardised, rows = arranged(heard, candidates, self.reference)
+        digest = hashlib.sha256(repr(heard).encode())
+        for array in (standardised.columns, *standardised.experts):
+            digest.update(array.tobytes())
+        if digest.hexdigest() != self._look:
+            pairs = Pairs.of(heard, rows)
+            self._decision = decide(heard, standardised, pairs, heads=self.heads, seed=self.seed)
+            self._ensemble = None
+            if self._decision.speaks == "heads":
+                from fusion.preference.heads import train
 
-            everything = np.ones((1, len(pairs)), np.bool_)
-            (ensemble,) = train(candidates, pairs, [fit(candidates, pairs)], everything, seed=self.seed)
-            self._ensemble = replace(ensemble, trust=self._decision.trust)
-        self._look = digest.hexdigest()
-
-
-def _asked(comparisons: Sequence[Comparison]) -> dict[frozenset[CandidateId], Asked]:
-    asked: dict[frozenset[CandidateId], Asked] = {}
-    for one in comparisons:
-        before = asked.get(one.pair)
-        times, raters = (before.times, before.raters) if before else (0, frozenset[str]())
-        heard_as_a_pair = frozenset[str]() if one.forced else frozenset({one.rater})
-        asked[one.pair] = Asked(times + 1, one.first.candidate, raters | heard_as_a_pair)
-    return asked
+                everything = np.ones((1, len(pairs)), np.bool_)
+                (ensemble,) = train(standardised, pairs, [fit(standardised, pairs)], everything, seed=self.seed)
+                self._ensemble = replace(ensemble, trust=self._decision.trust)
+            self._look = digest.hexdigest()
+        self._looked_at = heard
 
 
 def _empty(reference: Reference) -> CandidateTable:
