@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dearpygui.dearpygui as dpg
 
+from bark_infinity import prepared_shapes
 from window import settings as settings_file
 from window.dialogs import Dialogs
 from window.fonts import Fonts
@@ -38,7 +39,6 @@ from window.theme import Themes
 logger = logging.getLogger(__name__)
 
 CLOSING_S = 30.0  # a run may take so long to finish its step before the window stops waiting
-PREPARED = 64  # shapes for which torch keeps what it prepared; of its usual 1,024 it makes 250 MB in a hundred clips
 _LOOSE = ("mvAppItemType::mvItemHandlerRegistry", "mvAppItemType::mvTheme")  # of widgets, but in no window
 Panels = Callable[[], Mapping[str, Panel]]
 
@@ -87,7 +87,7 @@ class App:
         self.loop = Loop(lambda said: self.presenter.say(said, "warning"))
         self.presenter = Presenter(self.loop, settings, remember, player)
         os.environ.setdefault("__GLVND_DISALLOW_PATCHING", "1")  # NVIDIA's driver otherwise crashes on textures
-        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(PREPARED))  # every clip has another length
+        prepared_shapes.keep_few()
         dpg.create_context()
         dpg.configure_app(manual_callback_management=True)
         width, height = size

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bark_infinity import prepared_shapes
 from bark_infinity.error_handling import BarkError, CheckpointError
 from bark_infinity.perform.flags import FlagValues, parse_flags
 
@@ -61,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         flags = parse_flags(sys.argv[1:] if argv is None else argv)
     except SystemExit as stop:  # argparse's way of saying that help was shown, or that usage was wrong
         return int(stop.code or 0)
+    prepared_shapes.keep_few()
     logging.basicConfig(level=flags["loglevel"], format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
         if flags["list_speakers"]:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
 
+from bark_infinity import prepared_shapes
 from bark_infinity.error_handling import BarkError
 from experiments.cli import (
     cloning,
@@ -154,6 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.verb is None:
         parser.print_help(sys.stderr)
         return USAGE
+    prepared_shapes.keep_few()
     log = logging.getLogger()
     before = log.level, log.handlers
     log.setLevel(logging.DEBUG if args.debug else logging.WARNING)

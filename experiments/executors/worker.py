@@ -20,6 +20,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
+from bark_infinity import prepared_shapes
 from experiments.evaluation import Evaluated, Evaluator, Job, failed
 from experiments.executors import attempts, frames
 
@@ -62,6 +63,7 @@ def main() -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a service manager sends them to all: the parent decides how to end
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+    prepared_shapes.keep_few()
     requests, answers = _take_standard_pipes()
     replies = Replies(answers)
     faulthandler.enable()
