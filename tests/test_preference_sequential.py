@@ -16,6 +16,7 @@ from fusion.preference import Judgement, JudgementLog, Reference, Shown
 from fusion.preference import bradley_terry as model_of_choices
 from fusion.preference.ask import AskedPairs
 from fusion.preference.bradley_terry import fit
+from fusion.preference.judgements import Comparison
 from fusion.preference.ladder import last_look
 from fusion.preference.learner import PreferenceLearner
 from fusion.preference.pairs import Pairs
@@ -89,6 +90,24 @@ def test_what_is_read_for_an_answer_of_a_run_does_not_grow(monkeypatch):
         learner.next_pair([1, 2, 3], np.random.default_rng(0))
         learner.learned()
         assert sum(read) <= 2 * BLOCK + 3
+
+
+def test_after_one_was_taken_back_the_others_are_compared_once(monkeypatch):
+    learner, ask = taught_up_to(200)
+    learner.withdraw(200)
+    learner.terms([1])
+    compared = []
+    equal = Comparison.__eq__
+
+    def counted(one, other):
+        compared.append(one)
+        return equal(one, other)
+
+    monkeypatch.setattr(Comparison, "__eq__", counted)
+    for number in range(201, 204):
+        ask(number)
+        learner.learned()
+    assert not compared, "every other time it is seen that they are the same objects"
 
 
 def test_many_answers_told_at_once_are_fitted_once(work):

@@ -244,6 +244,7 @@ class PreferenceModel:
     def _climb(self, heard: tuple[Comparison, ...], candidates: Candidates) -> None:
         """Decides anew when what the decision rests on has changed."""
         if heard == self._looked_at:
+            self._looked_at = heard  # the latest objects are compared fastest
             return
         standardised, rows = arranged(heard, candidates, self.reference)
         digest = hashlib.sha256(repr(heard).encode())

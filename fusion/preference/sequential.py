@@ -12,7 +12,7 @@ function of them, in their order: the same whether they came one by one or all a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from fusion.preference.bradley_terry import BradleyTerry, Posterior, learnt, learnt_more
@@ -70,7 +70,9 @@ class Sequential:
             return self._model
         whole = last_whole(len(comparisons))
         self._stages = [
-            stage for stage in self._stages if stage.count >= whole and comparisons[: stage.count] == stage.comparisons
+            replace(stage, comparisons=comparisons[: stage.count])  # the latest objects are compared fastest
+            for stage in self._stages
+            if stage.count >= whole and comparisons[: stage.count] == stage.comparisons
         ]
         if not self._stages or self._stages[0].count != whole:
             self._stages = [self._whole(comparisons[:whole], candidates)]
