@@ -5,13 +5,13 @@ and asks for the term ``preference`` of a score. What it says then depends on no
 their order, the births they are about and the score asked for: not on when it was asked, nor on other births. So a run
 that is resumed by telling it the same again goes on as it would have.
 
-Features are measured against a frozen reference, usual speech (`usual_speech`), so that a utility means the same from the
-first birth on, and in another run. Fitting waits until somebody asks, so a thousand answers told at once are fitted
-once. What one more answer costs does not grow with how many there were (`sequential`), terms of 2,000 births 20 ms.
-Taking back the latest costs as little, taking back an older one as much as learning from all again. Only when there is
-a third more to learn from (after 20, 27, 37, ... comparisons) are models compared on held-out choices, which takes
-0.3 s at 100 and 3 s at 3,000; see `fusion.preference.ladder`. The head ensemble is tried only where experts are named,
-for that takes 10 s to a minute, at 125 comparisons and at every third more.
+Features are measured against a frozen reference, usual speech (`usual_speech`), so that a utility means the same from
+the first birth on, and in another run. Fitting waits until somebody asks, so a thousand answers told at once are
+fitted once. What one more answer costs does not grow with how many there were (`sequential`), terms of 2,000 births
+20 ms. Taking back the latest costs as little, an older one as much as learning from all again. Only when there is a
+third more to learn from (after 20, 27, 37, ... comparisons) are models compared on held-out choices, which takes 0.3 s
+at 100 and 3 s at 3,000; see `fusion.preference.ladder`. The head ensemble is tried only where experts are named, for
+that takes 10 s to a minute, at 125 comparisons and at every third more.
 
 Relatives are tested together: the family of a birth is its grandparent on the primary line, so that families do not
 run out when all that lives descends from one founder.
