@@ -116,6 +116,22 @@ def test_colour_hears_a_darker_voice_but_not_how_its_mistakes_are_spread():
     assert distance.colour(real, torch.zeros_like(real)) == 0  # silence has none
 
 
+def test_a_codec_that_learns_on_takes_its_better_decoder_with_it(tmp_path: Path):
+    (tmp_path / "checkpoints").mkdir()
+    first, better = codec.build(), codec.build()
+    torch.save({"model": first.state_dict(), "optimiser": None, "step": 3}, tmp_path / "checkpoints" / "codec.pt")
+    codec.adopt_decoder(tmp_path)  # there is none yet
+    torch.save({"model": better.state_dict()}, tmp_path / "checkpoints" / "decoder.pt")
+    before = codec.load(tmp_path).state_dict()
+    codec.adopt_decoder(tmp_path)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["codec.pt"]
+    after = codec.load(tmp_path).state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    for name in before:
+        source = better if name.startswith("decoder.") else first
+        assert torch.equal(after[name], source.state_dict()[name])
+
+
 def test_the_codec_is_causal():
     torch.manual_seed(0)
     model = codec.build().eval()

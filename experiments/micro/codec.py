@@ -13,6 +13,7 @@ are known when it is spoken. With either missing, the waveform is never matched 
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -245,14 +246,30 @@ def load(out: Path) -> EncodecModel:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; run: python -m experiments.micro train-codec --out {out}")
     model = build()
-    model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["model"])
-    improved = path.with_name("decoder.pt")
-    if improved.exists():
-        tensors = torch.load(improved, map_location="cpu", weights_only=True)["model"]
-        prefix = "decoder."
-        own = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-        model.decoder.load_state_dict(own)
+    tensors = torch.load(path, map_location="cpu", weights_only=True)["model"]
+    model.load_state_dict({**tensors, **_improved_decoder(out)})
     return model.eval()
+
+
+def adopt_decoder(out: Path) -> None:
+    """Puts the decoder that was trained further into ``codec.pt``, from where all of the codec goes on learning."""
+    path, improved = out / "checkpoints" / "codec.pt", out / "checkpoints" / "decoder.pt"
+    if not (path.exists() and improved.exists()):
+        return
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    state["model"] |= _improved_decoder(out)
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    os.replace(partial, path)
+    improved.unlink()
+
+
+def _improved_decoder(out: Path) -> dict[str, torch.Tensor]:
+    path = out / "checkpoints" / "decoder.pt"
+    if not path.exists():
+        return {}
+    tensors = torch.load(path, map_location="cpu", weights_only=True)["model"]
+    return {name: tensor for name, tensor in tensors.items() if name.startswith("decoder.")}
 
 
 def from_asset(asset: Path) -> EncodecModel:

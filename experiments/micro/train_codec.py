@@ -8,6 +8,7 @@ fixed and only the decoder goes on improving (`train_decoder`).
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,9 @@ def reconstruction(
 
 
 def train(out: Path, schedule: Schedule, seed: int, restart: bool = False, device: str = "cpu") -> None:
-    """Trains encoder, codebooks and decoder together."""
+    """Trains encoder, codebooks and decoder together; what was encoded with them before is removed."""
+    codec.adopt_decoder(out)
+    shutil.rmtree(out / "codes", ignore_errors=True)
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     directory = out / "corpus"
