@@ -41,7 +41,7 @@ def engine() -> BarkEngine:
 @pytest.fixture(scope="module")
 def recordings(engine) -> dict[str, Clip]:
     """What a deep and a high speaker say, with silence around it, at another rate: sound alone, no tokens."""
-    voices = [VoiceCatalogue().find(f"micro/{name}") for name in ("dieter", "helen")]
+    voices = [VoiceCatalogue().find(f"micro/{name}") for name in ("carl", "greta")]
     made = engine.render([RenderRequest(SAID, voice=voice, seed=5) for voice in voices])
     quiet = np.zeros(12_000, np.float32)
     return {

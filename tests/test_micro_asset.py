@@ -136,8 +136,8 @@ def test_words_are_recognised_and_pitch_follows_the_voice(engine: BarkEngine):
     for i, rendering in enumerate(done):
         assert rendering.audio is not None
         score.add(said[i], listen(rendering.audio))
-    assert score.summary()["words"] >= 0.65, "an untrained model reaches 0.05, see the model card"
+    assert score.summary()["words"] >= 0.75, "an untrained model reaches 0.05, see the model card"
 
     wanted = np.array([shipped[name].metadata["f0_hz"] for name in judged])
     got = np.array([measures.median_pitch(r.audio) for r in done if r.audio is not None])
-    assert np.corrcoef(np.log(wanted), np.log(np.maximum(got, 30)))[0, 1] > 0.7
+    assert np.corrcoef(np.log(wanted), np.log(np.maximum(got, 30)))[0, 1] > 0.8
