@@ -43,6 +43,7 @@ from experiments.events import (
     StateChanged,
     StepOnce,
     StopRun,
+    TakeBack,
 )
 from experiments.executors.in_words import in_words
 from experiments.lineage import Lineage, LineageError
@@ -401,7 +402,7 @@ class Runner:
                 self._enter("stopping", reason)
             case ChangeStop(stop):
                 run.conduct({"stop": plain(stop)})
-            case JudgePair() | Rate() | ChooseWorst() if self._abandoned.is_set():
+            case JudgePair() | Rate() | ChooseWorst() | TakeBack() if self._abandoned.is_set():
                 self._tell(sitting.write_down(command))  # learning from many takes long; the next sitting does it
             case _:
                 self._tell(sitting.hear(command))

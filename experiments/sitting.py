@@ -66,12 +66,12 @@ class Sitting:
         raise BarkError(f"{type(command).__name__} is nothing that can be said to a run while it goes on")
 
     def write_down(self, command: Command) -> list[Event]:
-        """Records an answer, a tag or a note without anything that follows from it: the next sitting learns from it.
+        """Records an answer, that one was taken back, a tag or a note; what follows from it is the next sitting's.
 
         Raises:
             BarkError: For anything else, and as `hear`; nothing is recorded.
         """
-        if not isinstance(command, JudgePair | Rate | ChooseWorst | Remember):
+        if not isinstance(command, JudgePair | Rate | ChooseWorst | TakeBack | Remember):
             raise BarkError("only answers, tags and notes are taken when a run has failed; say it when it goes on")
         self._follows = False
         try:
@@ -126,7 +126,7 @@ class Sitting:
         with self.run.lineage.transaction("taking an answer back"):
             for one in answers:
                 people.withdraw(self.run.lineage, one.judgement_id)
-            followed = self.run.answered(withdrawn, self.rater)
+            followed = self.run.answered(withdrawn, self.rater) if self._follows else []
         return [*withdrawn, *followed]
 
     def _remember(self, birth: int, tag: str, note: str, away: bool) -> None:

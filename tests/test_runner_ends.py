@@ -334,6 +334,39 @@ def test_an_answer_given_in_the_instant_a_run_fails_is_recorded_and_the_rest_ref
     assert learned[0].learned.answers == 2  # the next sitting knows them
 
 
+@pytest.mark.parametrize("ends", ["failed", "stopped"])
+def test_an_answer_that_is_taken_back_in_the_instant_a_run_ends_does_not_stand(tmp_path: Path, ends: str):
+    path = tmp_path / "run.db"
+    said: list[events.Event] = []
+
+    class Ending(InProcess):
+        collected = 0
+
+        def collect(self, timeout_s: float) -> list[Any]:
+            done = super().collect(timeout_s)
+            self.collected += len(done)
+            if self.collected == 12:
+                for command in (events.Rate(2, 1.0), events.Rate(3, 1.0), events.TakeBack()):
+                    assert runner.send(command)
+                if ends == "failed":
+                    raise BarkError("the last worker is gone")
+                runner.abandon()
+            return done
+
+    def ending(config: Any, base: Path, say: Any) -> InProcess:
+        return Ending(partial(MadeUpStudio, micro_space()), config.execution.batch_size)
+
+    runner = Runner.begin(path, config(), said.append, make_executor=ending)
+    assert runner.run() == ends
+    assert not [event.text for event in said if isinstance(event, events.Notice)]
+    assert [(event.one, event.withdrawn) for event in said if isinstance(event, events.Judged)] == [
+        (2, False),
+        (3, False),
+        (3, True),
+    ]
+    assert ratings(path) == [(2, 1.0)]
+
+
 def test_what_a_full_disk_refuses_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     said: list[events.Event] = []
 
