@@ -96,7 +96,10 @@ def keep_clone(
     from experiments.board.sound_picture import draw_sound
 
     voice = audition.clone(recording, words, name, checkpoint)
-    kept = shelf.keep(voice, name) if to is None else str(voice.save(to))
+    try:
+        kept = shelf.keep(voice, name) if to is None else str(voice.save(to))
+    except OSError as error:
+        raise BarkError(f"{to} cannot be written ({error}); the voice is not kept, choose another place") from error
     said, spoken_hz, trouble = None, None, ""
     try:  # from here on the voice is there, whatever follows
         said = audition.speak(voice, says, checkpoint)

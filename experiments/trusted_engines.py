@@ -91,14 +91,14 @@ class Reference:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Under which names it may have been remembered: the name of a voice, and the path."""
-        may_be_a_voice = self.voice and not os.path.splitext(self.name)[1] and not self.name.startswith((".", "/", "~"))
-        return (self.name, self.place) if may_be_a_voice else (self.place,)
+        """Under which name it may have been remembered: the path, as a voice is looked for there first."""
+        return (self.place,)
 
     @property
     def told(self) -> str:
         """What a run does with it, for messages."""
-        return f"compares clips with {self.name} ({'a voice here, or ' if len(self.keys) > 1 else ''}{self.place})"
+        may_be_a_voice = self.voice and not os.path.splitext(self.name)[1] and not self.name.startswith((".", "/", "~"))
+        return f"compares clips with {self.name} ({self.place}{', or a voice here' if may_be_a_voice else ''})"
 
 
 Opened = Model | Reference
