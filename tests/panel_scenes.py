@@ -51,6 +51,7 @@ def scene_tree(folder: Path) -> object:
     panel = hands.app.layout.panel("lineage")
     assert isinstance(panel, LineagePanel)
     board = hands.app.presenter.board
+    assert hands.until(lambda: panel._shown[:1] == (board.tree.revision,))  # a crowded tree is drawn now and then only
     corner = dpg.get_item_rect_min("lineage.drawing")
 
     def pixel(mark: Node | Bundle) -> tuple[float, float]:
