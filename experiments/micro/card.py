@@ -63,7 +63,7 @@ of {n} phrases is about {error:.3f}. No person has judged it.
 
 {details}
 
-How to read them. All are of this packing, and of its only measurement on these phrases. The coarse stage's temperature
+How to read them. All are of this packing, and of its first measurement on these phrases. The coarse stage's temperature
 was chosen on 96 other phrases (0.943 of words and 0.823 whole phrases at 0.5, 0.934 and 0.781 at 0.4, 0.952 and 0.802
 at 0.6); on those the own voice's median timbre rank was 0.089 (espeak-ng's own recordings: 0.031). The control skips
 its text stage and is given random semantic tokens of the true length. Phones are counted against espeak-ng's own
