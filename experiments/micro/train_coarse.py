@@ -91,6 +91,14 @@ class Material:
         return np.stack([r[0] for r in rows]), np.stack([r[1] for r in rows])
 
 
+def materials(out: Path) -> tuple[Material, Material]:
+    """What a run directory has to learn from, and its validation shard."""
+    coded = out / "codes"
+    numbers = [n for n in coding.numbers_on_disk(coded) if n != corpus.VALIDATION_SHARD]
+    learned, held_out = (coding.load(out / "corpus", coded, shards) for shards in (numbers, [corpus.VALIDATION_SHARD]))
+    return Material(learned), Material(held_out)
+
+
 def corrupt(inputs: np.ndarray, rng: np.random.Generator, largest: float = LARGEST_CORRUPTION) -> np.ndarray:
     """Replaces codec frames by others of the row or by noise; the rate is drawn per row (B, T)."""
     inputs = inputs.copy()
@@ -130,10 +138,7 @@ def train(out: Path, schedule: Schedule, seed: int, restart: bool = False, devic
     """Trains on every encoded shard but the one for validation."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
-    coded = out / "codes"
-    numbers = [n for n in coding.numbers_on_disk(coded) if n != corpus.VALIDATION_SHARD]
-    material = Material(coding.load(out / "corpus", coded, numbers))
-    held_out = Material(coding.load(out / "corpus", coded, [corpus.VALIDATION_SHARD]))
+    material, held_out = materials(out)
     model = build().to(device)
     trainer = Trainer("coarse", model, schedule, out / "checkpoints", seed + 300)
     trainer.resume(restart)

@@ -15,9 +15,8 @@ import torch
 from torch import nn
 from transformers import EncodecModel
 
-from experiments.micro import codec, corpus, fine_rows, gpt, layout
-from experiments.micro import codes as coding
-from experiments.micro.train_coarse import Material
+from experiments.micro import codec, fine_rows, gpt, layout
+from experiments.micro.train_coarse import materials
 from experiments.micro.training import Progress, Schedule, Trainer, bfloat16_on, device_of, load_weights
 
 BATCH = 6
@@ -82,10 +81,7 @@ def train(out: Path, schedule: Schedule, seed: int, restart: bool = False, devic
     """Trains on every encoded shard but the one for validation."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
-    coded = out / "codes"
-    numbers = [n for n in coding.numbers_on_disk(coded) if n != corpus.VALIDATION_SHARD]
-    material = Material(coding.load(out / "corpus", coded, numbers))
-    held_out = Material(coding.load(out / "corpus", coded, [corpus.VALIDATION_SHARD]))
+    material, held_out = materials(out)
     books = codebooks(codec.load(out)).to(device)
     model = Expectation().to(device)
     trainer = Trainer("expectation", model, schedule, out / "checkpoints", seed + 600)

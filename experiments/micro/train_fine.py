@@ -12,10 +12,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from experiments.micro import codec, corpus, fine_rows, gpt, layout, train_expectation
-from experiments.micro import codes as coding
+from experiments.micro import codec, fine_rows, gpt, layout, train_expectation
 from experiments.micro.fine_rows import BOOKS, GIVEN
-from experiments.micro.train_coarse import Material
+from experiments.micro.train_coarse import Material, materials
 from experiments.micro.training import Progress, Schedule, Trainer, bfloat16_on, device_of
 
 BATCH = 6
@@ -64,14 +63,9 @@ def train(out: Path, schedule: Schedule, seed: int, restart: bool = False, devic
     """Trains on every encoded shard but the one for validation."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
-    coded = out / "codes"
-    numbers = [n for n in coding.numbers_on_disk(coded) if n != corpus.VALIDATION_SHARD]
     expectation = train_expectation.load(out).to(device)
     books = train_expectation.codebooks(codec.load(out)).to(device)
-    questions, held_out = (
-        Questions(Material(coding.load(out / "corpus", coded, shards)), expectation, books)
-        for shards in (numbers, [corpus.VALIDATION_SHARD])
-    )
+    questions, held_out = (Questions(material, expectation, books) for material in materials(out))
     model = gpt.FineGpt().to(device)
     trainer = Trainer("fine", model, schedule, out / "checkpoints", seed + 400)
     trainer.resume(restart)
